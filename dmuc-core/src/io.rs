@@ -1,0 +1,123 @@
+//! What goes into a room instance and what comes out of it.
+
+use crate::address::Address;
+use crate::clock::Millis;
+use crate::stanza::{Kind, Outbound, Stanza, StanzaError};
+use crate::storage::{Change, LogEntry, Recent, StoreErrorKind};
+
+/// Numbers an instance's commits, from 1, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct CommitId(pub u64);
+
+/// Numbers an instance's questions to its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueryId(pub u64);
+
+/// What an instance asks its store.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Query {
+    /// The newest history within limits.
+    Recent(Recent),
+}
+
+/// Things an instance wants to be woken for; setting one again moves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Timer {
+    /// Repeat requests to peers that were not answered.
+    Retry,
+}
+
+/// Something that happens to an instance.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Input {
+    /// A stanza addressed to the room, an occupant, or (from peers, about this room) the service.
+    Stanza(Stanza),
+    /// A timer is due.
+    Timer(Timer),
+    /// The store answered.
+    Answered {
+        /// Which question.
+        id: QueryId,
+        /// The entries asked for.
+        result: Result<Vec<LogEntry>, StoreErrorKind>,
+    },
+    /// The host says that a user's session is gone.
+    SessionClosed(Address),
+}
+
+/// To whom a failed commit is reported, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    kind: Kind,
+    from: Option<Address>,
+    to: Option<Address>,
+    id: Option<std::sync::Arc<str>>,
+    ty: Option<std::sync::Arc<str>>,
+}
+
+impl Cause {
+    /// The stanza that led to a commit.
+    #[must_use]
+    pub fn of(stanza: &Stanza) -> Self {
+        Self {
+            kind: stanza.kind,
+            from: stanza.from.clone(),
+            to: stanza.to.clone(),
+            id: stanza.id.clone(),
+            ty: stanza.ty.clone(),
+        }
+    }
+
+    /// The answer to it, if it may have one.
+    #[must_use]
+    pub fn refusal(self, error: &StanzaError) -> Option<Stanza> {
+        let Self { kind, from, to, id, ty } = self;
+        Stanza { kind, from, to, id, ty, lang: None, children: Vec::new() }.error(error)
+    }
+}
+
+/// What an instance wants done.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Action {
+    /// Make these changes durable, all or nothing, after all earlier commits of this instance.
+    Commit {
+        /// Its number.
+        id: CommitId,
+        /// The changes, in order.
+        changes: Vec<Change>,
+        /// Who is told if it fails.
+        cause: Option<Cause>,
+    },
+    /// Send this, in order, once `after` is durable.
+    Send {
+        /// What to send.
+        out: Outbound,
+        /// The commit it depends on.
+        after: Option<CommitId>,
+    },
+    /// Ask the store, once all earlier commits are durable.
+    Ask {
+        /// Its number.
+        id: QueryId,
+        /// The question.
+        query: Query,
+    },
+    /// Wake the instance at `at`, or not any more.
+    SetTimer {
+        /// For what.
+        timer: Timer,
+        /// When.
+        at: Option<Millis>,
+    },
+    /// A peer did what it must not; for the log and for limits.
+    Report {
+        /// Its service domain.
+        peer: String,
+        /// What it did.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,62 @@
+//! Namespaces, one constant each.
+
+/// Stanzas and their own children (`body`, `subject`, `show` ...), whatever the stream calls them.
+pub const STANZA: &str = "jabber:client";
+/// The namespaces that streams use for stanzas; all read as [`STANZA`].
+pub const STREAMS: [&str; 3] = ["jabber:client", "jabber:server", "jabber:component:accept"];
+/// Stanza error conditions (RFC 6120 §8.3.3).
+pub const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// Distributed MUC as XEP-0281 published it.
+pub const DMUC: &str = "urn:xmpp:dmuc:0";
+/// Everything that XEP-0281 left open.
+pub const SYNC: &str = "urn:xmpp:dmuc:sync:0";
+/// XEP-0045 join.
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// XEP-0045 what occupants see.
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// XEP-0045 moderator and admin use cases.
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// XEP-0045 owner use cases.
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// XEP-0045 room configuration form.
+pub const MUC_ROOMCONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
+/// XEP-0045 room information form.
+pub const MUC_ROOMINFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// XEP-0045 voice request form.
+pub const MUC_REQUEST: &str = "http://jabber.org/protocol/muc#request";
+/// XEP-0045 §6.6.3 reserved nickname discovery node.
+pub const MUC_NICK_NODE: &str = "x-roomuser-item";
+/// XEP-0410 server optimisation.
+pub const SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
+/// XEP-0045 feature: stable ids on reflected messages.
+pub const MUC_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+/// XEP-0030.
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// XEP-0030.
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// XEP-0004.
+pub const DATA: &str = "jabber:x:data";
+/// XEP-0203.
+pub const DELAY: &str = "urn:xmpp:delay";
+/// XEP-0249.
+pub const CONFERENCE: &str = "jabber:x:conference";
+/// XEP-0359.
+pub const SID: &str = "urn:xmpp:sid:0";
+/// XEP-0421.
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// XEP-0317.
+pub const HATS: &str = "urn:xmpp:hats:0";
+/// XEP-0033.
+pub const ADDRESSES: &str = "http://jabber.org/protocol/address";
+/// XEP-0199.
+pub const PING: &str = "urn:xmpp:ping";
+/// XEP-0092.
+pub const VERSION: &str = "jabber:iq:version";
+/// XEP-0297.
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// XEP-0059.
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// XEP-0085.
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// XML namespaces of `xml:lang`.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";

@@ -1,0 +1,3 @@
+//! One room instance as XEP-0045 sees it.
+
+pub mod config;

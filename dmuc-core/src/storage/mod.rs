@@ -1,0 +1,338 @@
+//! What must survive: the traits that a storage backend implements.
+//!
+//! A room's record is a small map of parts (`config`, `subject`, `occupant/...`), each a JSON text that only
+//! the core understands; its history is a set of logs, one per origin, read in several orders. Backends need to know
+//! neither rooms nor XMPP. The conformance suite (feature `conformance`) says whether an implementation is right.
+
+mod error;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use error::{StoreError, StoreErrorKind};
+
+use crate::address::Address;
+use crate::clock::Millis;
+use crate::event::{ChainDigest, Event, EventId, Position};
+use crate::policy::PeerRule;
+
+/// Names a room for life; a room created again under an old address gets a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RoomUid(pub Uuid);
+
+impl fmt::Display for RoomUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Counts the commits of one room, from 1; 0 stands for "does not exist".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Revision(pub u64);
+
+/// A right to write one room, held by one node until it expires or is taken.
+///
+/// `fence` rises with every change of holder: a commit with a lower one than the store knows is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Which room.
+    pub room: RoomUid,
+    /// Fencing token.
+    pub fence: u64,
+    /// Until when, by the clock of the caller.
+    pub expires: Millis,
+}
+
+/// A room as found in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its name for life.
+    pub uid: RoomUid,
+    /// Its last commit.
+    pub revision: Revision,
+    /// Its parts by key.
+    pub parts: BTreeMap<String, String>,
+}
+
+/// What an address holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing, ever or any more.
+    Vacant,
+    /// A room.
+    Room(Found),
+    /// A room was destroyed here, and its tombstone is still kept.
+    Tombstone(Tombstone),
+}
+
+/// What is left of a destroyed room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// Which room it was.
+    pub uid: RoomUid,
+    /// Its address here.
+    pub jid: Address,
+    /// When it was destroyed.
+    pub at: Millis,
+    /// Where its occupants were sent.
+    pub alternate: Option<Address>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Until when joins are refused with `gone`; the address may be used again after that.
+    pub blocks_until: Millis,
+}
+
+/// An event in an instance's log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The event.
+    pub event: Event,
+    /// The chain digest of its origin's log up to it; absent if an earlier event of that log is not held here.
+    pub digest: Option<ChainDigest>,
+    /// Kept, but not delivered nor shown in queries.
+    #[serde(default)]
+    pub withheld: bool,
+}
+
+/// One durable change of one room.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Binds an address to the room's uid; the first change of a new room, at revision 0.
+    Create {
+        /// The room's address here.
+        jid: Address,
+    },
+    /// Sets a part.
+    Put {
+        /// Part name, `kind` or `kind/detail`.
+        key: String,
+        /// JSON.
+        value: String,
+    },
+    /// Drops a part, if it is there.
+    Delete {
+        /// Part name.
+        key: String,
+    },
+    /// Appends to the logs. Idempotent by position: a second append of the same position changes nothing.
+    Append(Box<LogEntry>),
+    /// Replaces the content of an event, if it is held (XEP-0424, XEP-0425).
+    Redact {
+        /// Which event.
+        id: EventId,
+        /// What stands in its place.
+        content: Vec<crate::stanza::Payload>,
+    },
+    /// Marks an event as withheld or not, if it is held.
+    Withhold {
+        /// Which event.
+        pos: Position,
+        /// Withheld or revealed.
+        withheld: bool,
+    },
+    /// Removes the room, its parts and its logs; the last change of a room. Leaves a tombstone if given.
+    Destroy(Option<Tombstone>),
+}
+
+/// Changes of one room that become durable together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoomCommit {
+    /// The lease under which they are made.
+    pub lease: Lease,
+    /// The revision that they follow.
+    pub expected: Revision,
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+}
+
+/// A listed room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its address.
+    pub jid: Address,
+    /// Its name for life.
+    pub uid: RoomUid,
+    /// Its `card` part, if it has one: what discovery shows without waking the room.
+    pub card: Option<String>,
+}
+
+/// The durable state of room instances.
+#[async_trait]
+pub trait Room: Send + Sync {
+    /// Looks up what `jid` holds.
+    ///
+    /// To ensure correctness: answer `Vacant` only if the store has been read and holds neither a room nor a tombstone
+    /// whose `blocks_until` is after `now`. A store that cannot be read is an error: a room that fails to load is
+    /// never created anew.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn load(&self, jid: &Address, now: Millis) -> Result<Entry, StoreError>;
+
+    /// Makes commits durable; each is all or nothing, none depends on another, results in the same order.
+    ///
+    /// To ensure correctness: a commit is durable (it survives the loss of power) before its result is given; it is
+    /// refused with `Conflict`, changing nothing, if the room is at another revision than `expected` or its fence is
+    /// above the lease's. `Create` needs revision 0 and an address without room or blocking tombstone.
+    /// On success the room is at `expected + 1`.
+    async fn commit(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>>;
+
+    /// Takes the lease of a room for `node` until `now + ttl_ms`, if it is free, expired or already held by `node`.
+    ///
+    /// To ensure correctness: every success for another node than the last holder raises the fence; it works for a
+    /// uid that has no room yet.
+    ///
+    /// # Errors
+    /// `Conflict` while another node holds it; `Unavailable`.
+    async fn acquire(&self, room: RoomUid, node: &str, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError>;
+
+    /// Prolongs a lease that is still the newest.
+    ///
+    /// # Errors
+    /// `Conflict` if it has been taken over.
+    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError>;
+
+    /// Gives a lease back. A lease that was taken over is left alone.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Rooms of a service domain in order of address, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn list(&self, domain: &str, after: Option<&Address>, limit: u32) -> Result<Vec<Listed>, StoreError>;
+}
+
+/// What one origin's log holds here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frontier {
+    /// Origin, incarnation, and the highest number up to which nothing is missing from `low` on.
+    pub pos: Position,
+    /// Chain digest at `pos`, if known.
+    pub digest: Option<ChainDigest>,
+    /// The lowest number held; 1 unless older ones have expired or were never fetched.
+    pub low: u64,
+}
+
+/// How much of the recent history is wanted; XEP-0045 §7.2.15. All limits hold together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recent {
+    /// At most so many messages.
+    pub stanzas: Option<u32>,
+    /// At most so many characters of XML in total, counted over whole stanzas.
+    pub chars: Option<u64>,
+    /// None from before.
+    pub since: Option<Millis>,
+}
+
+/// Which part of the archive is wanted, in arrival order (XEP-0313, XEP-0059).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ArchiveQuery {
+    /// None from before.
+    pub start: Option<Millis>,
+    /// None from after.
+    pub end: Option<Millis>,
+    /// Only of this real bare JID.
+    pub with: Option<Address>,
+    /// Only those that arrived after this one.
+    pub after: Option<EventId>,
+    /// Only those that arrived before this one.
+    pub before: Option<EventId>,
+    /// The last page instead of the first, of what the rest selects.
+    pub last: bool,
+    /// At most so many.
+    pub max: u32,
+}
+
+/// A page of the archive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// In arrival order.
+    pub entries: Vec<LogEntry>,
+    /// Whether nothing lies beyond the page in the direction of paging.
+    pub complete: bool,
+    /// How many the filters select in all, without paging.
+    pub count: u64,
+    /// How many of those lie before the first of `entries`.
+    pub index: u64,
+}
+
+/// The durable logs of rooms, and the archive. Withheld entries appear only in `range`.
+#[async_trait]
+pub trait HistoryStore: Send + Sync {
+    /// Appends entries, all or none; for a history store that is not the room store too.
+    ///
+    /// To ensure correctness: idempotent by position, durable before it returns, and arrival order is the order
+    /// of first appends. An event id that is held at another position is a `Conflict`.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Conflict`.
+    async fn append(&self, room: RoomUid, entries: &[LogEntry]) -> Result<(), StoreError>;
+
+    /// What is held of each origin's log, in order of origin and incarnation.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn frontier(&self, room: RoomUid) -> Result<Vec<Frontier>, StoreError>;
+
+    /// Entries of one log from `from.s` to `to` (both included), ascending, at most `limit`.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn range(&self, room: RoomUid, from: &Position, to: u64, limit: u32) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// The newest entries within limits, ascending in canonical order.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn recent(&self, room: RoomUid, limits: Recent) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// A page of the archive; `None` if `after` or `before` names no entry.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn page(&self, room: RoomUid, query: &ArchiveQuery) -> Result<Option<Page>, StoreError>;
+
+    /// Drops entries whose stamp is before `before`. The horizon (`low`) moves first, so that a crash in between
+    /// leaves entries that are not shown rather than shown holes. Gives how many were dropped.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn expire(&self, room: RoomUid, before: Millis) -> Result<u64, StoreError>;
+}
+
+/// Which services we peer with, kept by operators. Decisions are made by [`PeerRules`](crate::policy::PeerRules)
+/// from a snapshot in memory.
+#[async_trait]
+pub trait PeerPolicy: Send + Sync {
+    /// All rules, in order of domain.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn rules(&self) -> Result<Vec<PeerRule>, StoreError>;
+
+    /// Sets the rule for its domain.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn set_rule(&self, rule: &PeerRule) -> Result<(), StoreError>;
+
+    /// Drops the rule for a domain, if there is one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn drop_rule(&self, domain: &str) -> Result<(), StoreError>;
+}
+
+/// A backend with all three.
+pub trait Storage: Room + HistoryStore + PeerPolicy {}
+
+impl<T: Room + HistoryStore + PeerPolicy> Storage for T {}

@@ -1,0 +1,1 @@
+//! Makes the core live inside a server.

@@ -1,0 +1,3 @@
+//! Distributed Multi-User Chat as a ready-made external component.
+
+fn main() {}
