@@ -50,7 +50,7 @@ impl Instance {
     }
 
     pub(crate) fn form_scope(&self) -> FormScope {
-        FormScope { distributable: self.policy.distribute == Distribute::Owner, peer: false }
+        FormScope::Owner { distributed: self.policy.distribute == Distribute::Owner }
     }
 
     fn owner_set(&mut self, from: &Address, query: &Element, stanza: &Stanza) -> Result<(), StanzaError> {
