@@ -91,7 +91,7 @@ impl Instance {
         let form = Payload::of(&room.config.submission());
         let mut config = El::new("config", ns::DMUC).payload_child(&form);
         if !to.core_only {
-            config = config.payload_child(&Payload::of(&Ver { term: room.head.term, n: room.head.cfg }));
+            config = config.payload_child(&Payload::of(&Ver { term: room.head.term, number: room.head.cfg }));
         }
         self.ask(&to.jid, "set", config.payload(), Asked::Config);
     }

@@ -116,20 +116,20 @@ impl Instance {
         let room = self.only_instance(peer)?;
         let request = tree(request)?;
         let head = &self.room().head;
-        let version = request.get_child("ver", ns::SYNC).and_then(|ver| xso::try_from_element::<Ver>(ver.clone()).ok());
+        let version = request.get_child("ver", ns::SYNC).and_then(|ver| xso::transform::<Ver, _>(ver).ok());
         if let Some(ver) = version {
             if ver.term < head.term {
                 let stale = El::new("stale", ns::SYNC).attr("term", head.term.to_string());
                 let kind = ErrorKind::Modify;
                 return Err(StanzaError::of_kind(Condition::UnexpectedRequest, kind).with(stale.payload()));
             }
-            if ver.term == head.term && ver.n <= head.cfg {
+            if ver.term == head.term && ver.number <= head.cfg {
                 self.turn.send(stanza.result());
                 return Ok(());
             }
         }
         let form = request.get_child("x", ns::DATA).ok_or_else(bad_request)?;
-        let form: DataForm = xso::try_from_element(form.clone()).map_err(|_| bad_request())?;
+        let form: DataForm = xso::transform(form).map_err(|_| bad_request())?;
         let applied = self.room().config.apply_form(&form, FormScope::Peer)?;
         if self.room().head.source.is_none() {
             self.room_mut().head.source = Some(room.clone());
@@ -144,7 +144,7 @@ impl Instance {
     fn take_config(&mut self, config: Config, version: Option<Ver>) {
         let core_only = self.room().head.core_only;
         let head = &mut self.room_mut().head;
-        head.cfg = version.map_or(head.cfg + 1, |ver| ver.n);
+        head.cfg = version.map_or(head.cfg + 1, |ver| ver.number);
         head.term = version.map_or(head.term, |ver| ver.term);
         // A plain XEP-0281 source has nothing more to send that the room could not do without.
         head.locked &= !core_only;

@@ -5,8 +5,8 @@ pub mod config;
 pub mod occupants;
 pub mod roles;
 
-mod admin;
-mod consequences;
+pub(crate) mod admin;
+pub(crate) mod consequences;
 pub(crate) mod create;
 mod disco;
 pub(crate) mod history;

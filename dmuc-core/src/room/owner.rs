@@ -71,7 +71,7 @@ impl Instance {
             return Ok(());
         }
         let form = query.get_child("x", ns::DATA).ok_or(Condition::BadRequest)?;
-        let form: DataForm = xso::try_from_element(form.clone()).map_err(|_| Condition::BadRequest)?;
+        let form: DataForm = xso::transform(form).map_err(|_| Condition::BadRequest)?;
         match form.type_ {
             DataFormType::Cancel if self.room().head.locked => self.destroy(&Ending::default()),
             DataFormType::Cancel => {}
