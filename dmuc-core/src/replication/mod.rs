@@ -185,9 +185,4 @@ impl Replication {
     pub fn active(&self) -> impl Iterator<Item = &InstanceInfo> {
         self.instances.iter().filter(|instance| instance.standing == Standing::Active)
     }
-
-    /// Those of them that know the extension.
-    pub fn active_full(&self) -> impl Iterator<Item = &InstanceInfo> {
-        self.active().filter(|instance| !instance.core_only)
-    }
 }

@@ -11,7 +11,7 @@ pub(crate) mod create;
 mod disco;
 pub(crate) mod history;
 mod invite;
-mod iq;
+pub(crate) mod iq;
 mod join;
 mod leave;
 pub(crate) mod message;
