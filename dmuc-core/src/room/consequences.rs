@@ -3,6 +3,8 @@
 //! Every instance draws the same consequences from the same list. Each removes only its own occupants; the others hear
 //! of it from there.
 
+use std::collections::BTreeMap;
+
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::record::part;
@@ -40,18 +42,21 @@ impl Instance {
         self.push_affiliations(before);
     }
 
-    /// Puts entries into the list and draws the consequences.
+    /// Puts entries into the list and draws the consequences: once for each occupant, when all entries are in.
     pub(crate) fn set_standings(&mut self, changed: Vec<(Address, Standing, Deed)>) {
-        for (jid, standing, deed) in changed {
-            let concerned = self.room().occupants.matching(&jid);
-            let before: Vec<(OccupantId, Affiliation)> = concerned
-                .into_iter()
-                .filter_map(|id| Some((id.clone(), self.affiliation_of(self.room().occupants.get(&id)?))))
-                .collect();
+        let mut concerned: BTreeMap<OccupantId, (Affiliation, Deed)> = BTreeMap::new();
+        for (jid, _, deed) in &changed {
+            for id in self.room().occupants.matching(jid) {
+                let Some(occupant) = self.room().occupants.get(&id) else { continue };
+                let was = self.affiliation_of(occupant);
+                concerned.entry(id).or_insert_with(|| (was, Deed::default())).1 = deed.clone();
+            }
+        }
+        for (jid, standing, _) in changed {
             self.turn.put(&part::affiliation(&jid), &standing);
             self.room_mut().affiliations.set(jid, standing);
-            before.iter().for_each(|(id, old)| self.reconsider(id, *old, &deed, 321));
         }
+        concerned.iter().for_each(|(id, (was, deed))| self.reconsider(id, *was, deed, 321));
     }
 
     /// Draws the consequences for one occupant: out, another role, or only shown anew. `lost_membership` is the status

@@ -15,10 +15,17 @@ impl Instance {
             Ok(nick) => {
                 let presence = self.said_by_user(stanza);
                 self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);
+                let nick = self.spelling(nick);
                 let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(nick.as_str());
                 self.rename(id, &nick, if respelt { &[210] } else { &[] });
             }
         }
+    }
+
+    /// A nick as another client of the same user spells it already.
+    fn spelling(&self, nick: Nick) -> Nick {
+        let namesake = OccupantId { key: nick.key(), home: self.here() };
+        self.room().occupants.get(&namesake).map_or(nick, |namesake| namesake.nick.clone())
     }
 
     fn admit_nick(&self, id: &OccupantId, stanza: &Stanza) -> Result<Nick, StanzaError> {
@@ -55,6 +62,7 @@ impl Instance {
         let Some(namesake) = self.room_mut().occupants.remove(&occupant.id()) else { return occupant };
         self.forget_occupant(&namesake);
         let sessions = namesake.sessions.into_iter().chain(occupant.sessions).collect();
-        Occupant { sessions, claim: namesake.claim, ..occupant }
+        let Occupant { nick, claimed, claim, .. } = namesake;
+        Occupant { nick, claimed, claim, sessions, ..occupant }
     }
 }
