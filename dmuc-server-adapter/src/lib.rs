@@ -1,1 +1,5 @@
 //! Makes the core live inside a server.
+
+pub mod host;
+pub mod module;
+pub mod wire;
