@@ -1,0 +1,12 @@
+//! The members-only room (XEP-0045 §7.2.5).
+
+use super::field::Flag;
+
+pub(super) static OPTION: Flag = Flag {
+    var: "muc#roomconfig_membersonly",
+    label: "Only members may enter",
+    get: |config| config.members_only,
+    set: |config, value| config.members_only = value,
+    features: Some(("muc_open", "muc_membersonly")),
+    protects: true,
+};

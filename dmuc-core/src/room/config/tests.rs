@@ -1,0 +1,1 @@
+//! What owners and sources can count on.
