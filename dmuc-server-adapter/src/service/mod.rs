@@ -10,6 +10,7 @@ mod committer;
 mod leases;
 mod ledger;
 mod limited;
+mod open;
 mod rooms;
 mod sessions;
 mod task;
@@ -34,6 +35,7 @@ use tracing::{debug, info, warn};
 use crate::host::{Delivery, Host};
 use crate::module::{Accepted, Inbound, MucModule, Origin};
 
+pub use open::{OpenError, check_store_url};
 pub use tuning::Tuning;
 
 /// A MUC service: the rooms of one domain.
