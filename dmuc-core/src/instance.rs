@@ -56,14 +56,16 @@ impl Instance {
     /// An instance at an address that holds nothing (or a tombstone). It comes to life if an input creates a room;
     /// `seed` is 256 bits of entropy.
     #[must_use]
-    pub fn vacant(
-        jid: &Address,
-        tombstone: Option<Tombstone>,
-        policy: Arc<ServicePolicy>,
-        seed: [u8; 32],
-    ) -> Self {
-        let _ = (tombstone, seed);
-        Self { jid: jid.clone(), policy }
+    pub fn vacant(jid: &Address, tombstone: Option<Tombstone>, policy: Arc<ServicePolicy>, seed: [u8; 32]) -> Self {
+        Self {
+            jid: jid.clone(),
+            policy,
+            tombstone,
+            room: None,
+            turn: Turn::default(),
+            rng: ChaCha20Rng::from_seed(seed),
+            commits: CommitId(0),
+        }
     }
 
     /// An instance as the store has it. `recent` is the newest history, canonical order, at most

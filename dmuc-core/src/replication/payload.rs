@@ -145,8 +145,8 @@ pub struct Ver {
     #[xml(attribute)]
     pub term: u32,
     /// Number in the term.
-    #[xml(attribute)]
-    pub n: u64,
+    #[xml(attribute = "n")]
+    pub number: u64,
 }
 
 /// `<verdict/>`: what the source says to a proposal.

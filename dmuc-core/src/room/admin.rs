@@ -109,7 +109,7 @@ impl Instance {
     /// owners and admins.
     fn may_list(&self, actor: &Actor, affiliation: Affiliation) -> Result<(), StanzaError> {
         let members_shown =
-            affiliation == Affiliation::Member && actor.role > Role::None && self.room().config.member_list.contains(&actor.role);
+            affiliation == Affiliation::Member && actor.role > Role::None && self.room().config.get_member_list.contains(&actor.role);
         if actor.affiliation >= Affiliation::Admin || members_shown {
             return Ok(());
         }

@@ -49,7 +49,7 @@ impl Instance {
         let mut direct = El::new("x", ns::CONFERENCE).attr("jid", self.jid.as_str());
         if let Some(password) = self.room().config.password.clone() {
             x = x.child(El::new("password", ns::MUC_USER).text(&password));
-            direct = direct.attr("password", password);
+            direct = direct.attr("password", &*password);
         }
         let id = self.token(9);
         let message = Stanza::new(crate::stanza::Kind::Message)

@@ -116,7 +116,7 @@ impl Instance {
             Err(refusal) => self.turn.refuse(stanza, refusal),
             Ok((nick, respelt)) => match self.destination(stanza) {
                 Destination::Here => self.enter(stanza, &nick, &join, creates, respelt),
-                Destination::Shadow(shadow) => self.send_to_shadow(stanza, &shadow, &nick),
+                Destination::Shadow(shadow) => self.send_to_shadow(stanza, &shadow),
             },
         }
     }

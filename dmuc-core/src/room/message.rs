@@ -103,7 +103,7 @@ impl Instance {
         self.record(event);
     }
 
-    fn mint(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) -> Event {
+    pub(crate) fn mint(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) -> Event {
         let id = EventId::random(&mut self.rng);
         let now = self.turn.now;
         let (pos, h, reserve, deps) = self.room_mut().log.mint(now);

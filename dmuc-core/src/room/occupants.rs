@@ -185,7 +185,7 @@ impl Occupants {
 
     /// The occupant of another instance by the nick it claimed there.
     #[must_use]
-    pub fn remote(&self, home: &str, claimed: &Nick) -> Option<&Occupant> {
+    pub fn remote<'a>(&'a self, home: &'a str, claimed: &Nick) -> Option<&'a Occupant> {
         let id = OccupantId { key: claimed.key(), home: home.into() };
         match self.all.get(&id) {
             Some(occupant) if occupant.claimed == *claimed => Some(occupant),

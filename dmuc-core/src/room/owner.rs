@@ -50,7 +50,7 @@ impl Instance {
     }
 
     pub(crate) fn form_scope(&self) -> FormScope {
-        FormScope { distributable: self.policy.distribute == Distribute::Owner, peer: false }
+        FormScope::Owner { distributed: self.policy.distribute == Distribute::Owner }
     }
 
     fn owner_set(&mut self, from: &Address, query: &Element, stanza: &Stanza) -> Result<(), StanzaError> {
@@ -71,7 +71,7 @@ impl Instance {
             return Ok(());
         }
         let form = query.get_child("x", ns::DATA).ok_or(Condition::BadRequest)?;
-        let form: DataForm = xso::try_from_element(form.clone()).map_err(|_| Condition::BadRequest)?;
+        let form: DataForm = xso::transform(form).map_err(|_| Condition::BadRequest)?;
         match form.type_ {
             DataFormType::Cancel if self.room().head.locked => self.destroy(&Ending::default()),
             DataFormType::Cancel => {}

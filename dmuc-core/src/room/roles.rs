@@ -235,3 +235,133 @@ fn outranks(actor: Affiliation, target: Affiliation, old: Role, new: Role) -> bo
             target >= Affiliation::Admin || (loses_voice && target >= actor)
         }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Affiliation, Config, Denied, Role, may_change_affiliation, may_change_role};
+    use crate::stanza::{Condition, ErrorKind, StanzaError};
+
+    use Affiliation::{Admin, Member, Outcast, Owner};
+    use Denied::{Forbidden, NotAllowed};
+    use Role::{Moderator, Participant, Visitor};
+
+    #[test]
+    fn text_forms_are_read_back() {
+        for affiliation in Affiliation::ALL {
+            assert_eq!(affiliation.to_string().parse(), Ok(affiliation));
+            let json = serde_json::to_string(&affiliation).expect("serialises");
+            assert_eq!(json, format!("\"{affiliation}\""));
+        }
+        for role in Role::ALL {
+            assert_eq!(role.to_string().parse(), Ok(role));
+            assert_eq!(serde_json::to_string(&role).expect("serialises"), format!("\"{role}\""));
+        }
+        assert!("superowner".parse::<Affiliation>().is_err() && "Owner".parse::<Affiliation>().is_err());
+        assert!("owner".parse::<Role>().is_err());
+    }
+
+    #[test]
+    fn ranks_ascend() {
+        assert!(Affiliation::ALL.is_sorted() && Role::ALL.is_sorted());
+    }
+
+    /// XEP-0045 §5.1.2, row by row: outcast, none, member, admin, owner.
+    #[test]
+    fn default_roles_follow_the_kind_of_room() {
+        let open = Config::default();
+        let moderated = Config { moderated: true, ..Config::default() };
+        let generous = Config { members_by_default: true, ..moderated.clone() };
+        let members_only = Config { members_only: true, ..moderated.clone() };
+        let rows = [
+            (open, [Role::None, Participant, Participant, Moderator, Moderator]),
+            (moderated, [Role::None, Visitor, Participant, Moderator, Moderator]),
+            (generous, [Role::None, Participant, Participant, Moderator, Moderator]),
+            (members_only, [Role::None, Role::None, Participant, Moderator, Moderator]),
+        ];
+        for (config, roles) in rows {
+            assert_eq!(Affiliation::ALL.map(|who| who.default_role(&config)), roles, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_below_admin_changes_affiliations() {
+        for actor in [Outcast, Affiliation::None, Member] {
+            for (now, new) in pairs() {
+                assert_eq!(
+                    may_change_affiliation(actor, now, new),
+                    Err(Forbidden),
+                    "{actor}: {now} to {new}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn admins_leave_admins_and_owners_alone() {
+        for (now, new) in pairs() {
+            let expected = if now.max(new) >= Admin { Err(NotAllowed) } else { Ok(()) };
+            assert_eq!(may_change_affiliation(Admin, now, new), expected, "{now} to {new}");
+            assert_eq!(may_change_affiliation(Owner, now, new), Ok(()), "{now} to {new}");
+        }
+        assert_eq!(may_change_affiliation(Admin, Owner, Outcast), Err(NotAllowed), "§9.1");
+        assert_eq!(may_change_affiliation(Admin, Member, Admin), Err(NotAllowed), "§10.6");
+    }
+
+    fn pairs() -> impl Iterator<Item = (Affiliation, Affiliation)> {
+        Affiliation::ALL.into_iter().flat_map(|now| Affiliation::ALL.map(|new| (now, new)))
+    }
+
+    #[test]
+    fn roles_change_as_the_specification_says() {
+        const NONE: Affiliation = Affiliation::None;
+        const OUT: Role = Role::None;
+        let cases = [
+            // Kicking (§8.2).
+            (Participant, Member, NONE, Visitor, OUT, Err(Forbidden)),
+            (Moderator, NONE, NONE, Participant, OUT, Ok(())),
+            (Moderator, NONE, Member, Participant, OUT, Err(NotAllowed)),
+            (Moderator, Member, Member, Participant, OUT, Ok(())),
+            (Moderator, Member, Admin, Moderator, OUT, Err(NotAllowed)),
+            (Moderator, Member, Owner, Moderator, OUT, Err(NotAllowed)),
+            (Moderator, Admin, Owner, Moderator, OUT, Err(NotAllowed)),
+            (Moderator, Admin, Admin, Moderator, OUT, Ok(())),
+            (Moderator, Member, NONE, Moderator, OUT, Err(Forbidden)),
+            (OUT, Admin, NONE, Participant, OUT, Ok(())),
+            // Granting voice (§8.3).
+            (Visitor, NONE, NONE, Visitor, Participant, Err(Forbidden)),
+            (Participant, Member, NONE, Visitor, Participant, Err(Forbidden)),
+            (Moderator, NONE, NONE, Visitor, Participant, Ok(())),
+            (Moderator, NONE, Member, Visitor, Participant, Ok(())),
+            // Revoking voice (§8.4): not from one's peers, never from admins and owners.
+            (Participant, Member, NONE, Participant, Visitor, Err(Forbidden)),
+            (Moderator, Member, NONE, Participant, Visitor, Ok(())),
+            (Moderator, Member, Member, Participant, Visitor, Err(NotAllowed)),
+            (Moderator, Admin, Member, Participant, Visitor, Ok(())),
+            (Moderator, Owner, Admin, Moderator, Visitor, Err(NotAllowed)),
+            (Moderator, Owner, Owner, Participant, Visitor, Err(NotAllowed)),
+            // Granting moderator status (§9.6).
+            (Moderator, Member, NONE, Participant, Moderator, Err(Forbidden)),
+            (Moderator, Admin, NONE, Visitor, Moderator, Ok(())),
+            (OUT, Owner, Member, Participant, Moderator, Ok(())),
+            // Revoking moderator status (§9.7).
+            (Moderator, Member, NONE, Moderator, Participant, Err(Forbidden)),
+            (Moderator, Admin, Member, Moderator, Participant, Ok(())),
+            (Moderator, Admin, Admin, Moderator, Participant, Err(NotAllowed)),
+            (Moderator, Owner, Admin, Moderator, Participant, Err(NotAllowed)),
+            // Somebody who is not there (§5.1.3).
+            (Moderator, Owner, NONE, OUT, Participant, Err(NotAllowed)),
+        ];
+        for (actor_role, actor, target, old, new, expected) in cases {
+            let answer = may_change_role(actor_role, actor, target, old, new);
+            assert_eq!(answer, expected, "{actor_role} ({actor}) makes {old} ({target}) {new}");
+        }
+    }
+
+    #[test]
+    fn denials_become_stanza_errors() {
+        let forbidden = StanzaError::from(Forbidden);
+        assert_eq!((forbidden.condition, forbidden.kind), (Condition::Forbidden, ErrorKind::Auth));
+        let not_allowed = StanzaError::from(NotAllowed);
+        assert_eq!((not_allowed.condition, not_allowed.kind), (Condition::NotAllowed, ErrorKind::Cancel));
+    }
+}

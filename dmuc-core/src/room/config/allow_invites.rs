@@ -10,6 +10,7 @@ pub(super) static OPTION: Flag = Flag {
     get: |config| config.allow_invites,
     set: |config, value| config.allow_invites = value,
     features: None,
+    told: true,
     protects: false,
 };
 

@@ -79,4 +79,8 @@ impl RoomOption for AllowPmOption {
         }
         Ok(())
     }
+
+    fn info(&self, config: &Config) -> Vec<Field> {
+        vec![Field { options: Vec::new(), ..self.field(config) }]
+    }
 }

@@ -25,8 +25,10 @@ impl RoomOption for ChangeSubject {
         Ok(())
     }
 
-    fn info(&self, config: &Config) -> Option<Field> {
-        Some(boolean("muc#roominfo_subjectmod", "Participants may change the subject", config.change_subject))
+    fn info(&self, config: &Config) -> Vec<Field> {
+        // Two names: the registry's, and the one of the example in §6.4, which clients ask for.
+        let registered = Field { var: Some("muc#roominfo_subjectmod".to_owned()), ..self.field(config) };
+        vec![registered, self.field(config)]
     }
 }
 

@@ -33,10 +33,8 @@ impl RoomOption for Description {
         Ok(())
     }
 
-    fn info(&self, config: &Config) -> Option<Field> {
-        let text = config.description.clone();
-        let field =
-            || labelled("muc#roominfo_description", FieldType::TextSingle, "Description", vec![text.clone()]);
-        (!text.is_empty()).then(field)
+    fn info(&self, config: &Config) -> Vec<Field> {
+        let field = Field { var: Some("muc#roominfo_description".to_owned()), ..self.field(config) };
+        if config.description.is_empty() { Vec::new() } else { vec![field] }
     }
 }

@@ -71,6 +71,8 @@ pub(super) struct Flag {
     pub(super) set: fn(&mut Config, bool),
     /// Discovery features when it is (off, on).
     pub(super) features: Option<(&'static str, &'static str)>,
+    /// `muc#roominfo` tells it.
+    pub(super) told: bool,
     /// It keeps people out or silent when it is on.
     pub(super) protects: bool,
 }
@@ -93,6 +95,10 @@ impl RoomOption for Flag {
 
     fn feature(&self, config: &Config) -> Option<&'static str> {
         self.features.map(|(off, on)| if (self.get)(config) { on } else { off })
+    }
+
+    fn info(&self, config: &Config) -> Vec<Field> {
+        if self.told { vec![self.field(config)] } else { Vec::new() }
     }
 
     fn protects(&self) -> bool {

@@ -67,7 +67,8 @@ impl Config {
     /// A peer may send the types `form` and `result` as well; what is unknown to us it gets told, an owner not.
     ///
     /// # Errors
-    /// [`Refused`]; of a peer's form only if the field at fault protects the room: the shadow must then not open it.
+    /// [`Refused::NotARoomConfig`] if it is none; [`Refused::Invalid`] for a value that means nothing. Of a peer's
+    /// form the latter is said only of fields that protect the room, and of the lists: a shadow must then not open it.
     pub fn apply_form(&self, form: &DataForm, scope: FormScope) -> Result<Applied, Refused> {
         let values = values_of(form, scope)?;
         let mut config = self.clone();

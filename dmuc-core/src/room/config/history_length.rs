@@ -28,7 +28,7 @@ impl RoomOption for HistoryLength {
         Ok(())
     }
 
-    fn info(&self, config: &Config) -> Option<Field> {
-        Some(self.field(config))
+    fn info(&self, config: &Config) -> Vec<Field> {
+        vec![self.field(config)]
     }
 }

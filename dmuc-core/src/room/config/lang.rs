@@ -35,9 +35,9 @@ impl RoomOption for Lang {
         Ok(())
     }
 
-    fn info(&self, config: &Config) -> Option<Field> {
-        let tag = config.lang.clone()?;
-        Some(labelled("muc#roominfo_lang", FieldType::TextSingle, "Language of the discussion", vec![tag]))
+    fn info(&self, config: &Config) -> Vec<Field> {
+        let field = Field { var: Some("muc#roominfo_lang".to_owned()), ..self.field(config) };
+        if config.lang.is_none() { Vec::new() } else { vec![field] }
     }
 }
 

@@ -10,5 +10,6 @@ pub(super) static OPTION: Flag = Flag {
     get: |config| config.logging,
     set: |config, value| config.logging = value,
     features: None,
+    told: false,
     protects: false,
 };

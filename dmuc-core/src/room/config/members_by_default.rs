@@ -8,5 +8,6 @@ pub(super) static OPTION: Flag = Flag {
     get: |config| config.members_by_default,
     set: |config, value| config.members_by_default = value,
     features: None,
+    told: false,
     protects: false,
 };

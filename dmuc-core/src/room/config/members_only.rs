@@ -1,4 +1,4 @@
-//! The members-only room (XEP-0045 §7.2.5).
+//! The members-only room (XEP-0045 §7.2.6).
 
 use super::field::Flag;
 
@@ -8,5 +8,6 @@ pub(super) static OPTION: Flag = Flag {
     get: |config| config.members_only,
     set: |config, value| config.members_only = value,
     features: Some(("muc_open", "muc_membersonly")),
+    told: false,
     protects: true,
 };

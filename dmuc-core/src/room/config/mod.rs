@@ -130,14 +130,15 @@ pub trait RoomOption: Sync {
     /// [`Refused`] naming the field if the values mean nothing or break a limit; `config` is then unchanged.
     fn apply(&self, config: &mut Config, values: &[String]) -> Result<(), Refused>;
 
-    /// The discovery feature that tells the present value (XEP-0045 §6.4, §15.3).
+    /// The discovery feature that tells the present value (XEP-0045 §6.4, §16.3).
     fn feature(&self, _config: &Config) -> Option<&'static str> {
         None
     }
 
-    /// What `muc#roominfo` tells about the present value (XEP-0045 §6.4).
-    fn info(&self, _config: &Config) -> Option<Field> {
-        None
+    /// What `muc#roominfo` tells about the present value; any field of the form may be told there as it is
+    /// (XEP-0045 §6.4).
+    fn info(&self, _config: &Config) -> Vec<Field> {
+        Vec::new()
     }
 
     /// Whether a shadow that cannot enforce this option must not open the room.
@@ -189,7 +190,7 @@ pub fn option(var: &str) -> Option<&'static dyn RoomOption> {
 }
 
 impl Config {
-    /// The discovery features of a room so configured, such as `muc_open` (XEP-0045 §15.3).
+    /// The discovery features of a room so configured, such as `muc_open` (XEP-0045 §16.3).
     #[must_use]
     pub fn features(&self) -> Vec<&'static str> {
         OPTIONS.iter().filter_map(|option| option.feature(self)).collect()
@@ -198,7 +199,7 @@ impl Config {
     /// What the configuration contributes to the room's `muc#roominfo` form (XEP-0045 §6.4).
     #[must_use]
     pub fn info_fields(&self) -> Vec<Field> {
-        OPTIONS.iter().filter_map(|option| option.info(self)).collect()
+        OPTIONS.iter().flat_map(|option| option.info(self)).collect()
     }
 
     /// The options whose values differ between the two, in the order of the form.

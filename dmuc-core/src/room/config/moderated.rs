@@ -1,4 +1,4 @@
-//! The moderated room (XEP-0045 §7.4).
+//! The moderated room (XEP-0045 §4.2, §7.4).
 
 use super::field::Flag;
 
@@ -8,5 +8,6 @@ pub(super) static OPTION: Flag = Flag {
     get: |config| config.moderated,
     set: |config, value| config.moderated = value,
     features: Some(("muc_unmoderated", "muc_moderated")),
+    told: false,
     protects: true,
 };

@@ -25,8 +25,7 @@ impl RoomOption for Name {
         Ok(())
     }
 
-    fn info(&self, config: &Config) -> Option<Field> {
-        // The identity of a disco#info answer may be cut or localised by clients; the form is the plain value.
-        (!config.name.is_empty()).then(|| self.field(config))
+    fn info(&self, config: &Config) -> Vec<Field> {
+        if config.name.is_empty() { Vec::new() } else { vec![self.field(config)] }
     }
 }

@@ -1,4 +1,4 @@
-//! The persistent room (XEP-0045 §3.2).
+//! The persistent room (XEP-0045 §4.2).
 
 use super::field::Flag;
 
@@ -8,5 +8,6 @@ pub(super) static OPTION: Flag = Flag {
     get: |config| config.persistent,
     set: |config, value| config.persistent = value,
     features: Some(("muc_temporary", "muc_persistent")),
+    told: false,
     protects: false,
 };

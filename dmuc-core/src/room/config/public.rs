@@ -1,4 +1,4 @@
-//! The public room (XEP-0045 §3.2, §6.3).
+//! The public room (XEP-0045 §4.2, §6.3).
 
 use super::field::Flag;
 
@@ -8,5 +8,6 @@ pub(super) static OPTION: Flag = Flag {
     get: |config| config.public,
     set: |config, value| config.public = value,
     features: Some(("muc_hidden", "muc_public")),
+    told: false,
     protects: false,
 };

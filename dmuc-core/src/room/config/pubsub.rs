@@ -31,7 +31,7 @@ impl RoomOption for Pubsub {
         Ok(())
     }
 
-    fn info(&self, config: &Config) -> Option<Field> {
-        config.pubsub.is_some().then(|| self.field(config))
+    fn info(&self, config: &Config) -> Vec<Field> {
+        if config.pubsub.is_none() { Vec::new() } else { vec![self.field(config)] }
     }
 }
