@@ -15,30 +15,36 @@ const TESTS: &str = "TEST_";
 
 /// A file with the environment over it.
 #[derive(Default)]
-pub(super) struct Document {
-    sections: BTreeMap<String, BTreeMap<String, Entry>>,
-    peers: Vec<(Place, BTreeMap<String, Entry>)>,
+pub(super) struct Document<'t> {
+    sections: BTreeMap<String, BTreeMap<String, Entry<'t>>>,
+    peers: Vec<(Place, BTreeMap<String, Entry<'t>>)>,
     /// What is wrong so far.
     pub mistakes: Vec<Mistake>,
+    /// The keys that were looked for.
+    pub known: Vec<String>,
 }
 
-impl Document {
+impl<'t> Document<'t> {
     /// Reads TOML; whatever can be read of a broken file is read.
-    pub fn parse(text: &str) -> Self {
+    pub fn parse(text: &'t str) -> Self {
         let mut document = Self::default();
-        let (mut root, errors) = DeTable::parse_recoverable(text);
+        let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let place = error.span().map_or(Place::File, |span| line(text, span.start));
             document.mistake(place, "", format!("not TOML: {}", error.message()));
         }
-        root.get_mut().make_owned();
         for (key, value) in root.into_inner() {
             document.take_section(text, &key, value);
         }
         document
     }
 
-    fn take_section(&mut self, text: &str, key: &Spanned<std::borrow::Cow<'_, str>>, value: Spanned<DeValue<'static>>) {
+    fn take_section(
+        &mut self,
+        text: &str,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: Spanned<DeValue<'t>>,
+    ) {
         let (name, place) = (key.get_ref().as_ref(), line(text, key.span().start));
         match (name, value.into_inner()) {
             ("peer", DeValue::Array(peers)) => peers.into_iter().for_each(|peer| self.take_peer(text, peer)),
@@ -54,7 +60,7 @@ impl Document {
         }
     }
 
-    fn take_peer(&mut self, text: &str, peer: Spanned<DeValue<'static>>) {
+    fn take_peer(&mut self, text: &str, peer: Spanned<DeValue<'t>>) {
         let place = line(text, peer.span().start);
         match peer.into_inner() {
             DeValue::Table(table) => self.peers.push((place, entries(text, table))),
@@ -65,9 +71,14 @@ impl Document {
     /// Lays variables `DMUC_<SECTION>_<KEY>` over the file.
     pub fn overlay(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, value) in variables {
-            let Some(path) = name.strip_prefix("DMUC_").filter(|path| !path.starts_with(TESTS)) else { continue };
+            let Some(path) = name.strip_prefix("DMUC_").filter(|path| !path.starts_with(TESTS)) else {
+                continue;
+            };
             let path = path.to_ascii_lowercase().replace('_', "-");
-            match SECTIONS.iter().find_map(|section| Some((*section, path.strip_prefix(section)?.strip_prefix('-')?))) {
+            match SECTIONS
+                .iter()
+                .find_map(|section| Some((*section, path.strip_prefix(section)?.strip_prefix('-')?)))
+            {
                 Some((section, key)) => {
                     let entry = Entry::variable(Place::Variable(name.clone()), value);
                     self.sections.entry(section.to_owned()).or_default().insert(key.to_owned(), entry);
@@ -78,15 +89,15 @@ impl Document {
     }
 
     /// Opens a section for reading; it is empty if nobody wrote it.
-    pub fn section(&mut self, name: &'static str) -> Section<'_> {
+    pub fn section(&mut self, name: &'static str) -> Section<'_, 't> {
         let entries = self.sections.remove(name).unwrap_or_default();
-        Section::new(name, Place::File, entries, &mut self.mistakes)
+        Section::new(name, Place::File, entries, &mut self.mistakes, &mut self.known)
     }
 
     /// Opens the next peer for reading.
-    pub fn next_peer(&mut self) -> Option<Section<'_>> {
+    pub fn next_peer(&mut self) -> Option<Section<'_, 't>> {
         let next = (!self.peers.is_empty()).then(|| self.peers.remove(0));
-        next.map(|(place, entries)| Section::new("peer", place, entries, &mut self.mistakes))
+        next.map(|(place, entries)| Section::new("peer", place, entries, &mut self.mistakes, &mut self.known))
     }
 
     fn mistake(&mut self, place: Place, key: &str, message: String) {
@@ -94,7 +105,7 @@ impl Document {
     }
 }
 
-fn entries(text: &str, table: DeTable<'static>) -> BTreeMap<String, Entry> {
+fn entries<'t>(text: &str, table: DeTable<'t>) -> BTreeMap<String, Entry<'t>> {
     let entry = |(key, value): (Spanned<std::borrow::Cow<'_, str>>, _)| {
         let place = line(text, key.span().start);
         (key.get_ref().replace('_', "-"), Entry::written(place, value))

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dmuc_core::policy::ServicePolicy;
 use dmuc_server_adapter::service::Tuning;
+use dmuc_server_adapter::wire::Limits;
 
 pub use mistake::{Mistake, Mistakes, Place};
 pub use secret::{Secret, StoreUrl};
@@ -31,7 +32,7 @@ pub struct Settings {
     /// `[log]`.
     pub log: Log,
     /// Limits of the wire.
-    pub wire: WireLimits,
+    pub wire: Limits,
     /// How long stopping may take.
     pub stop_within: Duration,
     /// What is allowed but not wise.
@@ -67,19 +68,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// What is read of one stanza at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WireLimits {
-    /// Bytes.
-    pub stanza_bytes: usize,
-    /// Elements inside each other.
-    pub depth: usize,
-    /// Elements in all.
-    pub elements: usize,
-    /// Attributes of one element.
-    pub attributes: usize,
 }
 
 /// Why there are no settings.
@@ -135,4 +123,12 @@ impl Settings {
             _ => Err(Mistakes { file: file.to_owned(), all }),
         }
     }
+}
+
+/// Every key of every section, for documentation to be checked against. Those of a peer count once.
+#[must_use]
+pub fn known_keys() -> Vec<String> {
+    let mut document = Document::parse("[[peer]]\n");
+    sections::read(&mut document);
+    document.known
 }

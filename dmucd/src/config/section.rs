@@ -12,19 +12,19 @@ use super::mistake::{Mistake, Place, suggestion};
 const HIDDEN: [&str; 2] = ["secret", "password"];
 
 /// A value as written.
-pub(super) struct Entry {
+pub(super) struct Entry<'t> {
     place: Place,
-    value: Written,
+    value: Written<'t>,
 }
 
-enum Written {
-    Toml(Spanned<DeValue<'static>>),
+enum Written<'t> {
+    Toml(Spanned<DeValue<'t>>),
     /// TOML if the key needs it, otherwise text as it is.
     Variable(String),
 }
 
-impl Entry {
-    pub fn written(place: Place, value: Spanned<DeValue<'static>>) -> Self {
+impl<'t> Entry<'t> {
+    pub fn written(place: Place, value: Spanned<DeValue<'t>>) -> Self {
         Self { place, value: Written::Toml(value) }
     }
 
@@ -48,22 +48,25 @@ impl Entry {
 }
 
 /// A section that is being read.
-pub(super) struct Section<'a> {
+pub(super) struct Section<'a, 't> {
     name: &'static str,
     place: Place,
-    entries: BTreeMap<String, Entry>,
-    known: Vec<String>,
+    entries: BTreeMap<String, Entry<'t>>,
+    /// All keys looked for so far, and where those of this section begin.
+    known: &'a mut Vec<String>,
+    known_from: usize,
     mistakes: &'a mut Vec<Mistake>,
 }
 
-impl<'a> Section<'a> {
+impl<'a, 't> Section<'a, 't> {
     pub fn new(
         name: &'static str,
         place: Place,
-        entries: BTreeMap<String, Entry>,
+        entries: BTreeMap<String, Entry<'t>>,
         mistakes: &'a mut Vec<Mistake>,
+        known: &'a mut Vec<String>,
     ) -> Self {
-        Self { name, place, entries, known: Vec::new(), mistakes }
+        Self { name, place, entries, known_from: known.len(), known, mistakes }
     }
 
     /// The value of a key, if it is there and what it must be.
@@ -92,7 +95,8 @@ impl<'a> Section<'a> {
 
     /// A number of at least `least`.
     pub fn number(&mut self, key: &str, least: u64, default: u64) -> u64 {
-        let check = |number: u64| if number < least { Err(format!("must be at least {least}")) } else { Ok(number) };
+        let check =
+            |number: u64| if number < least { Err(format!("must be at least {least}")) } else { Ok(number) };
         self.checked(key, check).unwrap_or(default)
     }
 
@@ -112,12 +116,11 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// Ends the reading: what is left is unknown. Gives the keys that are known.
-    pub fn finish(mut self) -> Vec<String> {
+    /// Ends the reading: what is left is unknown.
+    pub fn finish(mut self) {
         for (key, entry) in std::mem::take(&mut self.entries) {
-            let hint = suggestion(&key, self.known.iter().map(String::as_str));
+            let hint = suggestion(&key, self.known[self.known_from..].iter().map(String::as_str));
             self.refuse::<()>(entry.place, &key, &format!("there is no such key{hint}"));
         }
-        self.known
     }
 }

@@ -8,13 +8,14 @@ use dmuc_core::Address;
 use dmuc_core::policy::{PeerRule, ServicePolicy, parent_domain};
 use dmuc_core::room::config::Config;
 use dmuc_server_adapter::service::{Tuning, check_store_url};
+use dmuc_server_adapter::wire::Limits;
 
 use super::document::Document;
 use super::section::Section;
-use super::{Component, Log, Secret, Settings, StoreUrl, WireLimits};
+use super::{Component, Log, Secret, Settings, StoreUrl};
 
 /// Reads all sections; `None` if there is no service without what is missing, which is among the mistakes.
-pub(super) fn read(document: &mut Document) -> Option<Settings> {
+pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     let policy = read_service(document.section("service"));
     // The rest is read all the same, for its mistakes.
     let placeholder = || ServicePolicy::new(&Address::parse("service.invalid").expect("a literal domain"));
@@ -32,7 +33,7 @@ pub(super) fn read(document: &mut Document) -> Option<Settings> {
     Some(Settings { policy, tuning, component, store, log, wire, stop_within, warnings })
 }
 
-fn read_service(mut section: Section<'_>) -> Option<ServicePolicy> {
+fn read_service(mut section: Section<'_, '_>) -> Option<ServicePolicy> {
     if !section.has("domain") {
         section.missing("domain", "missing: the domain of the service, as \"chat.example.org\"");
     }
@@ -56,9 +57,10 @@ fn read_service(mut section: Section<'_>) -> Option<ServicePolicy> {
     domain.map(|_| policy)
 }
 
-fn read_component(mut section: Section<'_>) -> Option<Component> {
+fn read_component(mut section: Section<'_, '_>) -> Option<Component> {
     let host = section.get_or("host", "127.0.0.1".to_owned());
-    let port = section.checked("port", |port: u16| if port == 0 { Err("must not be 0".into()) } else { Ok(port) });
+    let port =
+        section.checked("port", |port: u16| if port == 0 { Err("must not be 0".into()) } else { Ok(port) });
     let written = (section.has("secret"), section.has("secret-file"));
     let secret = section.checked("secret", non_empty_secret);
     let from_file = section.checked("secret-file", secret_file);
@@ -71,39 +73,48 @@ fn read_component(mut section: Section<'_>) -> Option<Component> {
     Some(Component { host, port: port.unwrap_or(5347), secret: secret.or(from_file)? })
 }
 
-fn read_store(mut section: Section<'_>) -> StoreUrl {
+fn read_store(mut section: Section<'_, '_>) -> StoreUrl {
     let check = |url: String| check_store_url(&url).map(|()| url).map_err(|error| error.to_string());
     let url = section.checked("url", check).unwrap_or_else(|| "sqlite:dmuc.db".to_owned());
     section.finish();
     StoreUrl::new(url)
 }
 
-fn read_log(mut section: Section<'_>) -> Log {
+fn read_log(mut section: Section<'_, '_>) -> Log {
     let format = section.get_or("format", super::LogFormat::default());
     let check = |level: String| match tracing_subscriber::EnvFilter::try_new(&level) {
         Ok(_) => Ok(level),
-        Err(error) => Err(format!("neither a level (error, warn, info, debug, trace) nor directives: {error}")),
+        Err(error) => {
+            Err(format!("neither a level (error, warn, info, debug, trace) nor directives: {error}"))
+        }
     };
     let level = section.checked("level", check).unwrap_or_else(|| "info".to_owned());
     section.finish();
     Log { format, level }
 }
 
-fn read_limits(mut section: Section<'_>, policy: &mut ServicePolicy, tuning: &mut Tuning) -> (WireLimits, Duration) {
+fn read_limits(
+    mut section: Section<'_, '_>,
+    policy: &mut ServicePolicy,
+    tuning: &mut Tuning,
+) -> (Limits, Duration) {
     read_room_limits(&mut section, policy);
     read_tuning(&mut section, tuning);
-    let wire = WireLimits {
-        stanza_bytes: size(&mut section, "stanza-bytes", 10_000, 262_144),
-        depth: size(&mut section, "depth", 8, 64),
-        elements: size(&mut section, "elements", 16, 2_000),
-        attributes: size(&mut section, "attributes", 8, 64),
+    let most = Limits::default();
+    // RFC 6120 §13.12: a limit on stanzas must not be below 10 000 bytes.
+    let wire = Limits {
+        stanza_bytes: bound(&mut section, "stanza-bytes", 10_000, most.stanza_bytes),
+        depth: bound(&mut section, "depth", 8, most.depth),
+        elements: bound(&mut section, "elements", 32, most.elements),
+        attributes: bound(&mut section, "attributes", 8, most.attributes),
+        ..most
     };
     let stop_within = Duration::from_secs(section.number("stop-seconds", 1, 10));
     section.finish();
     (wire, stop_within)
 }
 
-fn read_room_limits(section: &mut Section<'_>, policy: &mut ServicePolicy) {
+fn read_room_limits(section: &mut Section<'_, '_>, policy: &mut ServicePolicy) {
     policy.nick_chars_max = size(section, "nick-chars", 1, policy.nick_chars_max);
     policy.occupants_max = count(section, "occupants", 1, policy.occupants_max);
     policy.id_bytes_max = size(section, "id-bytes", 64, policy.id_bytes_max);
@@ -115,7 +126,7 @@ fn read_room_limits(section: &mut Section<'_>, policy: &mut ServicePolicy) {
     policy.tombstone_ms = tombstone_days.saturating_mul(86_400_000);
 }
 
-fn read_tuning(section: &mut Section<'_>, tuning: &mut Tuning) {
+fn read_tuning(section: &mut Section<'_, '_>, tuning: &mut Tuning) {
     tuning.mailbox_max = size(section, "mailbox", 1, tuning.mailbox_max);
     tuning.rooms_awake_max = size(section, "rooms-awake", 1, tuning.rooms_awake_max);
     tuning.hibernate_after = seconds(section, "hibernate-seconds", 1, tuning.hibernate_after);
@@ -123,22 +134,31 @@ fn read_tuning(section: &mut Section<'_>, tuning: &mut Tuning) {
     tuning.peers_every = seconds(section, "peers-seconds", 1, tuning.peers_every);
 }
 
-fn size(section: &mut Section<'_>, key: &str, least: usize, default: usize) -> usize {
+fn size(section: &mut Section<'_, '_>, key: &str, least: usize, default: usize) -> usize {
     let number = section.number(key, least as u64, default as u64);
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn count(section: &mut Section<'_>, key: &str, least: u32, default: u32) -> u32 {
+/// A limit against hostile input: it may be lowered, not raised.
+fn bound(section: &mut Section<'_, '_>, key: &str, least: usize, most: usize) -> usize {
+    let check = |number: usize| match number {
+        number if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("must be from {least} to {most}")),
+    };
+    section.checked(key, check).unwrap_or(most)
+}
+
+fn count(section: &mut Section<'_, '_>, key: &str, least: u32, default: u32) -> u32 {
     let number = section.number(key, u64::from(least), u64::from(default));
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn seconds(section: &mut Section<'_>, key: &str, least: u64, default: Duration) -> Duration {
+fn seconds(section: &mut Section<'_, '_>, key: &str, least: u64, default: Duration) -> Duration {
     Duration::from_secs(section.number(key, least, default.as_secs()))
 }
 
 /// The room's own names for its options are the keys here.
-fn read_defaults(mut section: Section<'_>) -> Config {
+fn read_defaults(mut section: Section<'_, '_>) -> Config {
     let mut config = Config::default();
     for key in config_keys() {
         let alone = |value: toml::Value| toml::Table::from_iter([(key.clone(), value)]).try_into::<Config>();
@@ -166,7 +186,7 @@ fn with_option(config: &Config, key: &str, other: &Config) -> Config {
     merged.try_into().expect("each option was read on its own")
 }
 
-fn read_peers(document: &mut Document) -> Vec<PeerRule> {
+fn read_peers(document: &mut Document<'_>) -> Vec<PeerRule> {
     let mut peers: Vec<PeerRule> = Vec::new();
     while let Some(section) = document.next_peer() {
         let seen: Vec<_> = peers.iter().map(|peer| peer.domain.clone()).collect();
@@ -175,7 +195,7 @@ fn read_peers(document: &mut Document) -> Vec<PeerRule> {
     peers
 }
 
-fn read_peer(mut section: Section<'_>, seen: &[String]) -> Option<PeerRule> {
+fn read_peer(mut section: Section<'_, '_>, seen: &[String]) -> Option<PeerRule> {
     let defaults = PeerRule::default();
     if !section.has("domain") {
         section.missing("domain", "missing: the domain of the peer's MUC service");
@@ -234,7 +254,8 @@ fn secret_file(file: String) -> Result<Secret, String> {
 }
 
 fn warnings(component: &Component) -> Vec<String> {
-    let loopback = component.host == "localhost" || component.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let loopback =
+        component.host == "localhost" || component.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     let clear = format!(
         "component.host: {} is not this machine, and the component protocol (XEP-0114) is clear text: \
          use a tunnel or a private network",
