@@ -56,7 +56,12 @@ impl Instance {
     /// An instance at an address that holds nothing (or a tombstone). It comes to life if an input creates a room;
     /// `seed` is 256 bits of entropy.
     #[must_use]
-    pub fn vacant(jid: &Address, tombstone: Option<Tombstone>, policy: Arc<ServicePolicy>, seed: [u8; 32]) -> Self {
+    pub fn vacant(
+        jid: &Address,
+        tombstone: Option<Tombstone>,
+        policy: Arc<ServicePolicy>,
+        seed: [u8; 32],
+    ) -> Self {
         Self {
             jid: jid.clone(),
             policy,

@@ -113,7 +113,8 @@ impl Parts<'_> {
 }
 
 fn parse<T: DeserializeOwned>(value: &str) -> Result<T, StoreError> {
-    serde_json::from_str(value).map_err(|error| StoreError::caused(StoreErrorKind::Corrupt, "read a part of a room", error))
+    serde_json::from_str(value)
+        .map_err(|error| StoreError::caused(StoreErrorKind::Corrupt, "read a part of a room", error))
 }
 
 /// The parts that make up a room, apart from lists.

@@ -84,7 +84,8 @@ fn about_room(stanza: &Stanza, request: &Payload, policy: &ServicePolicy) -> Rou
         let room = request.get_child("room", ns::DMUC)?;
         room.attr("id").map(str::to_owned)
     });
-    let named = named.filter(|id| !id.is_empty() && stanza.from.as_ref().is_some_and(|from| from.local().is_none()));
+    let named =
+        named.filter(|id| !id.is_empty() && stanza.from.as_ref().is_some_and(|from| from.local().is_none()));
     match named {
         None => refuse(stanza, Condition::BadRequest),
         Some(id) if id.len() > ROOM_ID_BYTES_MAX => refuse(stanza, Condition::JidMalformed),
@@ -109,7 +110,8 @@ fn list(stanza: &Stanza, request: &Payload) -> Route {
     let set = query.as_ref().and_then(|query| query.get_child("set", ns::RSM));
     let text = |name: &str| set.and_then(|set| set.get_child(name, ns::RSM)).map(minidom::Element::text);
     let max = text("max").map_or(Ok(LISTED_MAX), |max| max.trim().parse::<u32>());
-    let after = text("after").filter(|after| !after.is_empty()).map(|after| Address::parse(&after)).transpose();
+    let after =
+        text("after").filter(|after| !after.is_empty()).map(|after| Address::parse(&after)).transpose();
     match (max, after) {
         (Ok(max), Ok(after)) => Route::List { after, max: max.min(LISTED_MAX) },
         _ => refuse(stanza, Condition::BadRequest),

@@ -28,7 +28,9 @@ impl Instance {
             return self.service_sender(from, stanza);
         }
         let room = self.room.as_ref()?;
-        if let Some(instance) = room.replication.instance(from.domain()).filter(|i| i.jid.as_str() == from.bare_str()) {
+        if let Some(instance) =
+            room.replication.instance(from.domain()).filter(|i| i.jid.as_str() == from.bare_str())
+        {
             return (instance.standing == Standing::Active).then(|| Peer {
                 domain: from.domain().into(),
                 room: Some(instance.jid.clone()),
@@ -62,8 +64,12 @@ impl Instance {
 
     /// What a peer says.
     pub(crate) fn handle_peer(&mut self, peer: &Peer, stanza: &Stanza) {
-        if let Some(named) = stanza.to.as_ref().filter(|to| to.local().is_some() && to.bare_str() != self.jid.as_str()) {
-            return self.turn.other(crate::Action::Report { peer: named.domain().to_owned(), what: "misrouted" });
+        if let Some(named) =
+            stanza.to.as_ref().filter(|to| to.local().is_some() && to.bare_str() != self.jid.as_str())
+        {
+            return self
+                .turn
+                .other(crate::Action::Report { peer: named.domain().to_owned(), what: "misrouted" });
         }
         match stanza.kind {
             Kind::Iq => self.handle_peer_iq(peer, stanza),
@@ -89,7 +95,9 @@ impl Instance {
             (ns::SYNC, "occupants", "set") => self.hear_occupants(peer, stanza, &request),
             (ns::SYNC, "tombstone", "set") => self.hear_tombstone(peer, stanza, &request),
             (ns::SYNC, "propose", "set") => self.hear_proposal(peer, stanza, &request),
-            (ns::DMUC, "room", "get") | (ns::MUC, "history", "get") => self.hear_history_request(peer, stanza, &request),
+            (ns::DMUC, "room", "get") | (ns::MUC, "history", "get") => {
+                self.hear_history_request(peer, stanza, &request)
+            }
             (ns::MUC_ADMIN, "query", "set") => self.hear_kick(peer, stanza, &request),
             (ns::DISCO_INFO | ns::DISCO_ITEMS | ns::PING | ns::VERSION, ..) if self.room.is_some() => {
                 self.handle_iq(stanza);
@@ -146,13 +154,15 @@ impl Instance {
         let room = self.room();
         let ours = self.policy.user_domains.iter().any(|domain| domain == user.domain());
         let others = || {
-            let vouching = room.replication.instances.iter().filter(|instance| instance.vouches_for(user.domain()));
+            let vouching =
+                room.replication.instances.iter().filter(|instance| instance.vouches_for(user.domain()));
             let mut domains = vouching.map(|instance| instance.domain());
             let first = domains.next();
             first.is_some_and(|domain| domain != &*peer.domain && domains.all(|other| other != &*peer.domain))
         };
         if ours || others() {
-            return Err(StanzaError::of_kind(Condition::Forbidden, ErrorKind::Auth).with(condition("not-authoritative")));
+            return Err(StanzaError::of_kind(Condition::Forbidden, ErrorKind::Auth)
+                .with(condition("not-authoritative")));
         }
         Ok(())
     }

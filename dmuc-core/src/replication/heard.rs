@@ -38,7 +38,9 @@ impl Instance {
         self.may_say(&speaker, &content)?;
         match ev {
             Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content),
-            None if strip::is_ephemeral(&content) || !peer.core_only => self.relay_in_passing(stanza, &speaker, content),
+            None if strip::is_ephemeral(&content) || !peer.core_only => {
+                self.relay_in_passing(stanza, &speaker, content)
+            }
             None => self.adopt(&speaker, stanza, content),
         }
         Ok(())
@@ -46,9 +48,13 @@ impl Instance {
 
     /// The occupant that a peer speaks for: one of its own, and not banned here.
     fn speaker(&self, peer: &Peer, stanza: &Stanza) -> Result<Occupant, StanzaError> {
-        let nick = stanza.from.as_ref().and_then(|from| from.resource()).and_then(|nick| Nick::parse(nick).ok());
+        let nick =
+            stanza.from.as_ref().and_then(|from| from.resource()).and_then(|nick| Nick::parse(nick).ok());
         let occupant = nick.and_then(|nick| self.room().occupants.remote(&peer.domain, &nick));
-        let unknown = || StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Modify).with(condition("unknown-occupant"));
+        let unknown = || {
+            StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Modify)
+                .with(condition("unknown-occupant"))
+        };
         let occupant = occupant.ok_or_else(unknown)?;
         if self.affiliation_of(occupant) == Affiliation::Outcast {
             return Err(Condition::Forbidden.into());
@@ -56,7 +62,14 @@ impl Instance {
         Ok(occupant.clone())
     }
 
-    fn take_event(&mut self, peer: &Peer, stanza: &Stanza, ev: &Ev, speaker: &Occupant, content: Vec<Payload>) {
+    fn take_event(
+        &mut self,
+        peer: &Peer,
+        stanza: &Stanza,
+        ev: &Ev,
+        speaker: &Occupant,
+        content: Vec<Payload>,
+    ) {
         let now = self.turn.now;
         self.room_mut().log.observe(ev.h, now);
         self.record(Event {
@@ -117,4 +130,3 @@ impl Instance {
 pub(crate) fn said(stanza: &Stanza, room: &crate::Address) -> Vec<Payload> {
     stanza.children.iter().filter(|child| !strip::is_reserved(child, room)).cloned().collect()
 }
-

@@ -37,7 +37,8 @@ impl Instance {
     pub(crate) fn hear_history_request(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
         self.only_instance(peer)?;
         let request = tree(request)?;
-        let wanted = if request.name() == "history" { Some(&request) } else { request.get_child("history", ns::MUC) };
+        let wanted =
+            if request.name() == "history" { Some(&request) } else { request.get_child("history", ns::MUC) };
         let wanted = wanted.ok_or(Condition::BadRequest)?;
         let limits = self.peer_limits(wanted)?;
         let id = QueryId(self.room_mut().replication.number());
@@ -51,10 +52,16 @@ impl Instance {
         let number = |name: &str| {
             wanted.attr(name).map(|n| n.parse::<u64>().map_err(|_| Condition::BadRequest)).transpose()
         };
-        let since = wanted.attr("since").map(|s| Millis::from_stamp(s).ok_or(Condition::BadRequest)).transpose()?;
-        let seconds = number("seconds")?.map(|s| Millis(self.turn.now.0.saturating_sub(s.saturating_mul(1000))));
+        let since =
+            wanted.attr("since").map(|s| Millis::from_stamp(s).ok_or(Condition::BadRequest)).transpose()?;
+        let seconds =
+            number("seconds")?.map(|s| Millis(self.turn.now.0.saturating_sub(s.saturating_mul(1000))));
         let stanzas = number("maxstanzas")?.unwrap_or(u64::from(STANZAS_MAX)).min(u64::from(STANZAS_MAX));
-        Ok(Recent { stanzas: u32::try_from(stanzas).ok(), chars: number("maxchars")?, since: seconds.max(since) })
+        Ok(Recent {
+            stanzas: u32::try_from(stanzas).ok(),
+            chars: number("maxchars")?,
+            since: seconds.max(since),
+        })
     }
 
     /// The store has answered.
@@ -67,7 +74,8 @@ impl Instance {
             Err(_) => self.turn.refuse(&request, Condition::ResourceConstraint),
             Ok(entries) => {
                 let messages = entries.iter().map(|entry| self.past_element(&entry.event));
-                let history = messages.fold(El::new("history", ns::MUC), |history, message| history.child(message));
+                let history =
+                    messages.fold(El::new("history", ns::MUC), |history, message| history.child(message));
                 self.turn.send(request.result().with(history.payload()));
             }
         }
@@ -90,7 +98,8 @@ impl Instance {
 
     /// The source has answered: what is new goes into the log, and to whoever is here already.
     pub(crate) fn history_answered(&mut self, from: &Address, stanza: &Stanza, ok: bool) {
-        let history = stanza.children.iter().find(|child| child.name() == "history" || child.name() == "room");
+        let history =
+            stanza.children.iter().find(|child| child.name() == "history" || child.name() == "room");
         let Some(history) = history.filter(|_| ok).and_then(|history| history.element().ok()) else { return };
         let inner = history.get_child("history", ns::MUC).unwrap_or(&history);
         let messages = inner.children().filter(|child| child.name() == "message");
@@ -104,9 +113,13 @@ impl Instance {
         let Some(nick) = nick else { return };
         let oid = message.child("occupant-id", ns::OCCUPANT_ID).and_then(|oid| oid.attr("id"));
         let speaker = Speaker { nick, oid: oid.unwrap_or_default(), jid: None };
-        let stamp = message.child("delay", ns::DELAY).and_then(|d| d.attr("stamp")).and_then(|s| Millis::from_stamp(&s));
+        let stamp = message
+            .child("delay", ns::DELAY)
+            .and_then(|d| d.attr("stamp"))
+            .and_then(|s| Millis::from_stamp(&s));
         // The stamp is the room's, whoever it names: it is not the speaker's to forge.
-        let content: Vec<Payload> = said(message, &room).into_iter().filter(|c| c.ns() != ns::DELAY).collect();
+        let content: Vec<Payload> =
+            said(message, &room).into_iter().filter(|c| c.ns() != ns::DELAY).collect();
         match message.child("ev", ns::SYNC).and_then(Payload::typed::<Ev>) {
             Some(ev) => {
                 let pos = ev.position(source.domain());
@@ -120,7 +133,13 @@ impl Instance {
     }
 
     /// A plain XEP-0281 source's past, which has no positions: it goes into our log under its stamp.
-    fn adopt_past(&mut self, speaker: Speaker, message: &Stanza, content: Vec<Payload>, stamp: Option<Millis>) {
+    fn adopt_past(
+        &mut self,
+        speaker: Speaker,
+        message: &Stanza,
+        content: Vec<Payload>,
+        stamp: Option<Millis>,
+    ) {
         let mut event = self.mint(speaker, message, content);
         if let Some(stamp) = stamp.filter(|stamp| *stamp < self.turn.now) {
             event.h = Hlc::at(stamp);
@@ -132,7 +151,13 @@ impl Instance {
     }
 }
 
-fn past_event(ev: Ev, pos: crate::event::Position, speaker: Speaker, message: &Stanza, content: Vec<Payload>) -> Event {
+fn past_event(
+    ev: Ev,
+    pos: crate::event::Position,
+    speaker: Speaker,
+    message: &Stanza,
+    content: Vec<Payload>,
+) -> Event {
     Event {
         pos,
         h: ev.h,
@@ -153,6 +178,7 @@ fn read_message(element: &Element) -> Option<Stanza> {
     message.from = Some(Address::parse(element.attr("from")?).ok()?);
     message.id = element.attr("id").map(Into::into);
     message.lang = element.attr_ns(ns::XML, "lang").map(Into::into);
-    message.children = element.children().filter_map(|child| Payload::parse_xml(&String::from(child)).ok()).collect();
+    message.children =
+        element.children().filter_map(|child| Payload::parse_xml(&String::from(child)).ok()).collect();
     Some(message)
 }

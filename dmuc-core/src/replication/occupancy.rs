@@ -63,14 +63,16 @@ impl Instance {
     pub(crate) fn hear_roster(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
         self.only_source(peer)?;
         self.only_instance(peer)?;
-        let items: Vec<Element> = tree(request)?.children().filter(|i| i.is("item", ns::DMUC)).cloned().collect();
+        let items: Vec<Element> =
+            tree(request)?.children().filter(|i| i.is("item", ns::DMUC)).cloned().collect();
         if items.len() > self.policy.occupants_max as usize {
             return Err(StanzaError::new(Condition::PolicyViolation));
         }
         let told = items.iter().map(read_roster_item).collect::<Result<Vec<_>, _>>()?;
         for (told, affiliation) in told {
             let home = self.home_of(&told, peer);
-            let new = &*home != self.policy.domain.as_str() && self.room().occupants.remote(&home, &told.nick).is_none();
+            let new = &*home != self.policy.domain.as_str()
+                && self.room().occupants.remote(&home, &told.nick).is_none();
             if new {
                 self.note_affiliation(peer, &told, affiliation);
                 self.take_in(&home, told);
@@ -84,7 +86,10 @@ impl Instance {
 
     /// A plain XEP-0281 source has no list to send: what the roster says of those who are in is all there is.
     fn note_affiliation(&mut self, peer: &Peer, told: &Told, affiliation: Affiliation) {
-        let Some(jid) = told.jid.as_ref().filter(|_| peer.core_only && affiliation != Affiliation::None) else { return };
+        let Some(jid) = told.jid.as_ref().filter(|_| peer.core_only && affiliation != Affiliation::None)
+        else {
+            return;
+        };
         let (nick, reason, role, n) = (None, None, None, self.room().head.aff);
         let standing = crate::room::affiliations::Standing { affiliation, nick, reason, role, n };
         self.turn.put(&crate::record::part::affiliation(&jid.to_bare()), &standing);
@@ -105,7 +110,8 @@ impl Instance {
     pub(crate) fn hear_occupants(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
         let from = self.only_instance(peer)?;
         let request = tree(request)?;
-        let told: Vec<Element> = request.children().filter(|child| child.is("in", ns::SYNC)).cloned().collect();
+        let told: Vec<Element> =
+            request.children().filter(|child| child.is("in", ns::SYNC)).cloned().collect();
         if told.len() > self.policy.occupants_max as usize {
             return Err(StanzaError::new(Condition::PolicyViolation));
         }
@@ -185,18 +191,24 @@ impl Instance {
     }
 
     fn hear_gone(&mut self, peer: &Peer, stanza: &Stanza, told: &Told) -> Heard {
-        let Some(occupant) = self.room().occupants.remote(&peer.domain, &told.nick).cloned() else { return Ok(()) };
+        let Some(occupant) = self.room().occupants.remote(&peer.domain, &told.nick).cloned() else {
+            return Ok(());
+        };
         let x = stanza.child("x", ns::MUC_USER).and_then(|x| x.element().ok());
         let (codes, item) = x.as_ref().map(read_departure).unwrap_or_default();
         if codes.contains(&303) {
-            let nick = item.as_ref().and_then(|item| item.attr("nick")).and_then(|nick| Nick::parse(nick).ok());
+            let nick =
+                item.as_ref().and_then(|item| item.attr("nick")).and_then(|nick| Nick::parse(nick).ok());
             let nick = nick.ok_or_else(|| StanzaError::new(Condition::JidMalformed))?;
             self.rename_remote(&occupant, &nick, told.claim);
             return Ok(());
         }
         let text = |name| item.as_ref().and_then(|item| item.get_child(name, ns::MUC_USER));
         let notice = Notice {
-            codes: codes.into_iter().filter(|code| matches!(code, 301 | 307 | 321 | 322 | 332 | 333)).collect(),
+            codes: codes
+                .into_iter()
+                .filter(|code| matches!(code, 301 | 307 | 321 | 322 | 332 | 333))
+                .collect(),
             gone: true,
             actor: text("actor").and_then(|actor| actor.attr("nick")).map(str::to_owned),
             reason: text("reason").map(Element::text),
@@ -237,7 +249,16 @@ impl Instance {
                 let oid = told.oid.or_else(|| bare.as_ref().map(|jid| self.occupant_id(jid)));
                 let oid = oid.unwrap_or_else(|| self.token(24));
                 let home = home.into();
-                Occupant { nick, claimed: told.nick, home, oid, role, jid: bare, claim: told.claim, sessions: vec![session] }
+                Occupant {
+                    nick,
+                    claimed: told.nick,
+                    home,
+                    oid,
+                    role,
+                    jid: bare,
+                    claim: told.claim,
+                    sessions: vec![session],
+                }
             }
         };
         self.save_occupant(&occupant);
@@ -259,7 +280,12 @@ impl Instance {
     /// The better claim is, in this order: a registered owner's, that of an occupant of the source, the older one,
     /// that of the lesser instance. Every instance finds the same; each renames its own losers.
     fn shown_nick(&mut self, home: &str, bare: Option<&Address>, nick: &Nick, claim: Hlc) -> Nick {
-        let rival = self.room().occupants.by_key(&nick.key()).find(|o| o.jid.as_ref() != bare || bare.is_none()).cloned();
+        let rival = self
+            .room()
+            .occupants
+            .by_key(&nick.key())
+            .find(|o| o.jid.as_ref() != bare || bare.is_none())
+            .cloned();
         let Some(rival) = rival.filter(|rival| &*rival.home != home) else { return nick.clone() };
         let source = self.room().head.firsthost.as_str().to_owned();
         let reserved = self.room().affiliations.holder_of(&nick.key()).cloned();
@@ -347,7 +373,8 @@ fn read_presence(stanza: &Stanza) -> Result<Told, StanzaError> {
     let room = stanza.from.clone().unwrap_or_else(|| Address::parse("invalid").expect("a domain"));
     let said = stanza.children.iter().filter(|child| !strip::is_reserved(child, &room));
     Ok(Told {
-        nick: read_nick(from).map_err(|_| StanzaError::new(Condition::JidMalformed).with(condition("bad-item")))?,
+        nick: read_nick(from)
+            .map_err(|_| StanzaError::new(Condition::JidMalformed).with(condition("bad-item")))?,
         jid: item.map(read_jid).transpose()?.flatten(),
         oid: at.as_ref().and_then(|at| at.oid.clone()),
         claim: at.map(|at| at.h).unwrap_or_default(),

@@ -59,7 +59,8 @@ impl Instance {
         }
         let request = tree(request)?;
         let id: EventId = request.attr("id").and_then(|id| id.parse().ok()).ok_or(Condition::BadRequest)?;
-        let actor = request.attr("actor").and_then(|jid| Address::parse(jid).ok()).ok_or(Condition::JidMalformed)?;
+        let actor =
+            request.attr("actor").and_then(|jid| Address::parse(jid).ok()).ok_or(Condition::JidMalformed)?;
         self.only_vouched(peer, &actor)?;
         let wish = request.children().next().ok_or(Condition::BadRequest)?;
         self.decide(&actor.to_bare(), &peer.domain, wish)?;
@@ -87,7 +88,8 @@ impl Instance {
 
     /// What a user of a peer's instance is here.
     fn remote_actor(&self, jid: &Address, home: &str) -> Actor {
-        let occupant = self.room().occupants.of_home(home).find(|occupant| occupant.jid.as_ref() == Some(jid));
+        let occupant =
+            self.room().occupants.of_home(home).find(|occupant| occupant.jid.as_ref() == Some(jid));
         Actor {
             nick: occupant.map(|occupant| occupant.nick.clone()),
             affiliation: self.affiliation(jid),
@@ -112,7 +114,8 @@ impl Instance {
         self.only_instance(peer)?;
         let nick = stanza.from.as_ref().and_then(Address::resource).and_then(|nick| Nick::parse(nick).ok());
         let moderator = nick.and_then(|nick| self.room().occupants.remote(&peer.domain, &nick)).cloned();
-        let moderator = moderator.ok_or_else(|| StanzaError::new(Condition::Forbidden).with(condition("unknown-occupant")))?;
+        let moderator = moderator
+            .ok_or_else(|| StanzaError::new(Condition::Forbidden).with(condition("unknown-occupant")))?;
         let actor = Actor {
             affiliation: self.affiliation_of(&moderator),
             nick: Some(moderator.nick),

@@ -132,7 +132,8 @@ impl Instance {
         let instance = |jid: &Address, rank: u32, vouch: &[String], standing: Standing| {
             let vouched = vouch.iter().map(|domain| El::new("vouch", ns::SYNC).text(domain));
             let state = (standing == Standing::Suspended).then_some("suspended");
-            let element = El::new("instance", ns::SYNC).attr("jid", jid.as_str()).attr("rank", rank.to_string());
+            let element =
+                El::new("instance", ns::SYNC).attr("jid", jid.as_str()).attr("rank", rank.to_string());
             element.attr_opt("state", state).children(vouched)
         };
         let ourselves = instance(&self.jid, 0, &self.policy.user_domains, Standing::Active);

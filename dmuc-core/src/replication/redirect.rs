@@ -23,9 +23,10 @@ impl Instance {
         let (Some(shadow), false) = (shadow, self.room().occupants.of_session(from).is_some()) else {
             return Destination::Here;
         };
-        let retries = replication.redirected.get(from.bare_str()).is_some_and(|then| {
-            self.age(*then) < self.policy.redirect_retry_ms
-        });
+        let retries = replication
+            .redirected
+            .get(from.bare_str())
+            .is_some_and(|then| self.age(*then) < self.policy.redirect_retry_ms);
         let due = match self.policy.redirect {
             Redirect::Never => false,
             Redirect::Always => true,

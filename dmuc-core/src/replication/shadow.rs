@@ -107,7 +107,13 @@ impl Instance {
     fn add_source(&mut self, source: Address, peer: &Peer) {
         let vouch = self.policy.peers.get(&peer.domain).map(|rule| rule.vouched()).unwrap_or_default();
         let core_only = self.room().head.core_only;
-        self.add_instance(InstanceInfo { jid: source, rank: 0, vouch, standing: Standing::Active, core_only });
+        self.add_instance(InstanceInfo {
+            jid: source,
+            rank: 0,
+            vouch,
+            standing: Standing::Active,
+            core_only,
+        });
     }
 
     /// The source sends the configuration.
@@ -136,7 +142,8 @@ impl Instance {
             self.add_source(room, peer);
         }
         self.take_config(applied.config, version);
-        let unsupported = applied.unsupported.iter().map(|var| El::new("unsupported", ns::SYNC).text(var).payload());
+        let unsupported =
+            applied.unsupported.iter().map(|var| El::new("unsupported", ns::SYNC).text(var).payload());
         self.turn.send(stanza.result().with_all(unsupported));
         Ok(())
     }
@@ -159,7 +166,8 @@ impl Instance {
         self.only_source(peer)?;
         self.only_instance(peer)?;
         let request = tree(request)?;
-        let number = |name: &str| request.attr(name).map(|n| n.parse::<u64>().map_err(|_| bad_request())).transpose();
+        let number =
+            |name: &str| request.attr(name).map(|n| n.parse::<u64>().map_err(|_| bad_request())).transpose();
         let (since, until) = (number("since")?, number("until")?.ok_or_else(bad_request)?);
         let known = self.room().head.aff;
         if since.is_some_and(|since| since > known) {
@@ -209,7 +217,8 @@ impl Instance {
         }
         let told = element.children().filter(|child| child.is("instance", ns::SYNC));
         let told = told.map(read_instance).collect::<Result<Vec<_>, _>>()?;
-        let others: Vec<InstanceInfo> = told.into_iter().filter(|instance| instance.jid != self.jid).collect();
+        let others: Vec<InstanceInfo> =
+            told.into_iter().filter(|instance| instance.jid != self.jid).collect();
         let before = std::mem::replace(&mut self.room_mut().replication.instances, others.clone());
         let head = &mut self.room_mut().head;
         head.ins = ver;
@@ -242,7 +251,11 @@ impl Instance {
 
 fn read_standing(item: &Element, until: u64) -> Result<(Address, Affiliated, Deed), StanzaError> {
     let bad_item = || StanzaError::new(Condition::JidMalformed).with(condition("bad-item"));
-    let jid = item.attr("jid").and_then(|jid| Address::parse(jid).ok()).filter(Address::is_bare).ok_or_else(bad_item)?;
+    let jid = item
+        .attr("jid")
+        .and_then(|jid| Address::parse(jid).ok())
+        .filter(Address::is_bare)
+        .ok_or_else(bad_item)?;
     let affiliation = item.attr("affiliation").and_then(|a| a.parse().ok()).ok_or_else(bad_request)?;
     let role = item.attr("role").map(|role| role.parse().map_err(|_| bad_request())).transpose()?;
     let reason = item.get_child("reason", ns::SYNC).map(Element::text);
@@ -252,7 +265,8 @@ fn read_standing(item: &Element, until: u64) -> Result<(Address, Affiliated, Dee
 }
 
 fn read_instance(element: &Element) -> Result<InstanceInfo, StanzaError> {
-    let jid = element.attr("jid").and_then(|jid| Address::parse(jid).ok()).filter(|jid| jid.local().is_some());
+    let jid =
+        element.attr("jid").and_then(|jid| Address::parse(jid).ok()).filter(|jid| jid.local().is_some());
     let vouch = element.children().filter(|child| child.is("vouch", ns::SYNC)).map(Element::text);
     let standing = match element.attr("state") {
         None | Some("active") => Standing::Active,

@@ -12,7 +12,8 @@ use crate::replication::{Asked, InstanceInfo, Placement, Standing};
 use crate::stanza::{El, Payload, Stanza};
 
 /// Conditions of a refused `<replicate/>` that time may change.
-const PASSING: [&str; 4] = ["resource-constraint", "remote-server-timeout", "remote-server-not-found", "recipient-unavailable"];
+const PASSING: [&str; 4] =
+    ["resource-constraint", "remote-server-timeout", "remote-server-not-found", "recipient-unavailable"];
 
 impl Instance {
     /// Asks every peerhost for a shadow, where policy says at once.
@@ -105,7 +106,9 @@ impl Instance {
 
     /// A peerhost has answered `<replicate/>`.
     pub(crate) fn replicate_answered(&mut self, peer: &Address, stanza: &Stanza, ok: bool) {
-        let Some(Placement::Replicating { id, tries, core_only }) = self.placement(peer.domain()) else { return };
+        let Some(Placement::Replicating { id, tries, core_only }) = self.placement(peer.domain()) else {
+            return;
+        };
         if !ok {
             let own_name_free = id == self.room().head.uid.to_string();
             return match error_condition(stanza).as_deref() {
@@ -128,7 +131,8 @@ impl Instance {
     fn bring(&mut self, peer: &Address, id: &str, core_only: bool) {
         let Ok(jid) = Address::room(id, peer.domain()) else { return };
         let vouch = self.policy.peers.get(peer.domain()).map(|rule| rule.vouched()).unwrap_or_default();
-        let rank = u32::try_from(self.room().replication.instances.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let rank =
+            u32::try_from(self.room().replication.instances.len()).unwrap_or(u32::MAX).saturating_add(1);
         let instance = InstanceInfo { jid, rank, vouch, standing: Standing::Active, core_only };
         self.add_instance(instance.clone());
         self.room_mut().head.ins += 1;
@@ -170,7 +174,8 @@ impl Instance {
         self.set_placement(from.domain(), Placement::Placed);
         let element = El::new("peerhost", ns::DMUC);
         let instances = self.instances_element();
-        let others: Vec<InstanceInfo> = self.shadows().into_iter().filter(|i| i.jid != *from && !i.core_only).collect();
+        let others: Vec<InstanceInfo> =
+            self.shadows().into_iter().filter(|i| i.jid != *from && !i.core_only).collect();
         for other in others {
             let id = other.jid.local().unwrap_or("");
             let announced = element.clone().child(room_element(id)).child(instances.clone()).payload();
@@ -186,7 +191,10 @@ impl Instance {
         let instances = &mut self.room_mut().replication.instances;
         instances.iter_mut().filter(|i| i.jid == *from).for_each(|i| i.standing = Standing::Suspended);
         self.save_instances();
-        self.set_placement(from.domain(), Placement::Refused { why: "it cannot hold the room's protection".to_owned() });
+        self.set_placement(
+            from.domain(),
+            Placement::Refused { why: "it cannot hold the room's protection".to_owned() },
+        );
     }
 
     fn placement_failed(&mut self, domain: &str, stanza: &Stanza, tries: u32) {

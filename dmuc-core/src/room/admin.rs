@@ -61,7 +61,9 @@ impl Instance {
         let Some(from) = &stanza.from else { return };
         let actor = self.actor(from);
         let done = match stanza.ty() {
-            "get" => self.admin_list(&actor, query).map(|list| self.turn.send(stanza.result().with(list.payload()))),
+            "get" => self
+                .admin_list(&actor, query)
+                .map(|list| self.turn.send(stanza.result().with(list.payload()))),
             _ => self.read_orders(query).and_then(|orders| {
                 self.check_orders(&actor, &orders)?;
                 self.carry_out_or_propose(&actor, orders, Some(stanza));
@@ -108,8 +110,9 @@ impl Instance {
     /// Bans and members are for admins, and members for occupants if the room shows them; admins and owners are for
     /// owners and admins.
     fn may_list(&self, actor: &Actor, affiliation: Affiliation) -> Result<(), StanzaError> {
-        let members_shown =
-            affiliation == Affiliation::Member && actor.role > Role::None && self.room().config.get_member_list.contains(&actor.role);
+        let members_shown = affiliation == Affiliation::Member
+            && actor.role > Role::None
+            && self.room().config.get_member_list.contains(&actor.role);
         if actor.affiliation >= Affiliation::Admin || members_shown {
             return Ok(());
         }
@@ -151,7 +154,9 @@ impl Instance {
             return Err(Condition::BadRequest.into());
         }
         if items.len() > self.policy.items_max {
-            return Err(StanzaError::new(Condition::PolicyViolation).because("Too many items in one request."));
+            return Err(
+                StanzaError::new(Condition::PolicyViolation).because("Too many items in one request.")
+            );
         }
         items.into_iter().map(read_order).collect()
     }
@@ -183,10 +188,15 @@ impl Instance {
     /// A room never loses its last owner (XEP-0045 §10.3).
     fn keep_an_owner(&self, orders: &[Order]) -> Result<(), StanzaError> {
         let after = |jid: &Address| {
-            orders.iter().rev().find(|order| order.jid.as_ref() == Some(jid)).and_then(|order| order.affiliation)
+            orders
+                .iter()
+                .rev()
+                .find(|order| order.jid.as_ref() == Some(jid))
+                .and_then(|order| order.affiliation)
         };
         let list = &self.room().affiliations;
-        let kept = list.with(Affiliation::Owner).any(|(jid, _)| after(jid).is_none_or(|a| a == Affiliation::Owner));
+        let kept =
+            list.with(Affiliation::Owner).any(|(jid, _)| after(jid).is_none_or(|a| a == Affiliation::Owner));
         let gained = orders.iter().any(|order| order.affiliation == Some(Affiliation::Owner));
         if kept || gained || list.with(Affiliation::Owner).next().is_none() {
             return Ok(());
@@ -210,7 +220,12 @@ impl Instance {
 
     /// Does what was ordered and checked: removals where the occupant is, all else through the source. `request` is
     /// answered when all is done.
-    pub(crate) fn carry_out_or_propose(&mut self, actor: &Actor, orders: Vec<Order>, request: Option<&Stanza>) {
+    pub(crate) fn carry_out_or_propose(
+        &mut self,
+        actor: &Actor,
+        orders: Vec<Order>,
+        request: Option<&Stanza>,
+    ) {
         let (kicks, mints): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::is_kick);
         let elsewhere = kicks.into_iter().filter(|kick| !self.kick_here(actor, kick)).collect::<Vec<_>>();
         let cause = request.map(Cause::of);
@@ -243,7 +258,8 @@ impl Instance {
 }
 
 fn read_order(item: &Element) -> Result<Order, StanzaError> {
-    let jid = item.attr("jid").map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed)).transpose()?;
+    let jid =
+        item.attr("jid").map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed)).transpose()?;
     if jid.as_ref().is_some_and(|jid| !jid.is_bare()) {
         return Err(StanzaError::new(Condition::JidMalformed).because("Affiliations belong to bare JIDs."));
     }

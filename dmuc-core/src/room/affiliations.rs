@@ -77,7 +77,11 @@ impl Affiliations {
     #[must_use]
     pub fn holder_of(&self, key: &crate::nick::NickKey) -> Option<&Address> {
         let holds = |standing: &Standing| {
-            standing.nick.as_deref().and_then(|nick| crate::nick::Nick::parse(nick).ok()).is_some_and(|n| n.key() == *key)
+            standing
+                .nick
+                .as_deref()
+                .and_then(|nick| crate::nick::Nick::parse(nick).ok())
+                .is_some_and(|n| n.key() == *key)
         };
         self.entries.iter().find(|(_, standing)| holds(standing)).map(|(jid, _)| jid)
     }

@@ -42,7 +42,8 @@ impl Instance {
         let affiliation = order.affiliation.unwrap_or(old.map_or(Affiliation::None, |old| old.affiliation));
         let reserved = order.affiliation.and(order.nick.as_ref()).map(|nick| nick.as_str().to_owned());
         let kept = old.and_then(|old| old.nick.clone()).filter(|_| affiliation > Affiliation::None);
-        let nick = if affiliation > Affiliation::None && order.jid.is_some() { reserved.or(kept) } else { kept };
+        let nick =
+            if affiliation > Affiliation::None && order.jid.is_some() { reserved.or(kept) } else { kept };
         let role = if order.affiliation.is_some() { None } else { order.role };
         Standing { affiliation, nick, reason: order.reason.clone(), role, n }
     }
@@ -63,7 +64,13 @@ impl Instance {
 
     /// Draws the consequences for one occupant: out, another role, or only shown anew. `lost_membership` is the status
     /// code for those who have to leave a members-only room.
-    pub(crate) fn reconsider(&mut self, id: &OccupantId, was: Affiliation, deed: &Deed, lost_membership: u16) {
+    pub(crate) fn reconsider(
+        &mut self,
+        id: &OccupantId,
+        was: Affiliation,
+        deed: &Deed,
+        lost_membership: u16,
+    ) {
         let Some(occupant) = self.room().occupants.get(id).cloned() else { return };
         let now = self.affiliation_of(&occupant);
         let excluded = self.room().config.members_only && now < Affiliation::Member;
@@ -100,8 +107,12 @@ impl Instance {
 
     /// Draws the consequences of a new configuration for everyone (XEP-0045 §10.2, status 322).
     pub(crate) fn reconsider_everyone(&mut self) {
-        let all: Vec<(OccupantId, Affiliation)> =
-            self.room().occupants.iter().map(|occupant| (occupant.id(), self.affiliation_of(occupant))).collect();
+        let all: Vec<(OccupantId, Affiliation)> = self
+            .room()
+            .occupants
+            .iter()
+            .map(|occupant| (occupant.id(), self.affiliation_of(occupant)))
+            .collect();
         let deed = Deed::default();
         all.iter().for_each(|(id, affiliation)| self.reconsider(id, *affiliation, &deed, 322));
     }

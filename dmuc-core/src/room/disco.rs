@@ -70,7 +70,8 @@ impl Instance {
         let mut query = El::new("query", ns::DISCO_INFO).attr("node", ns::MUC_NICK_NODE);
         if let Some(nick) = nick {
             let identity = El::new("identity", ns::DISCO_INFO);
-            query = query.child(identity.attr("category", "conference").attr("type", "text").attr("name", nick));
+            query =
+                query.child(identity.attr("category", "conference").attr("type", "text").attr("name", nick));
         }
         self.turn.send(stanza.result().with(query.payload()));
     }
@@ -80,7 +81,9 @@ impl Instance {
         let Some(from) = &stanza.from else { return };
         let room = self.room();
         let shown = room.occupants.of_session(from).is_some()
-            || (room.config.public && !room.config.members_only && self.affiliation(from) > Affiliation::Outcast);
+            || (room.config.public
+                && !room.config.members_only
+                && self.affiliation(from) > Affiliation::Outcast);
         let occupants = room.occupants.iter().filter(|_| shown);
         let items = occupants.map(|occupant| {
             let jid = self.nick_jid(occupant.nick.as_str());

@@ -56,7 +56,8 @@ impl History {
 pub(crate) fn limits(asked: Option<&xmpp_parsers::muc::muc::History>, length: u32, now: Millis) -> Recent {
     let Some(asked) = asked else { return Recent { stanzas: Some(length), ..Recent::default() } };
     let seconds = asked.seconds.map(|s| Millis(now.0.saturating_sub(u64::from(s) * 1000)));
-    let since = asked.since.as_ref().and_then(|time| u64::try_from(time.0.timestamp_millis()).ok()).map(Millis);
+    let since =
+        asked.since.as_ref().and_then(|time| u64::try_from(time.0.timestamp_millis()).ok()).map(Millis);
     Recent {
         stanzas: Some(asked.maxstanzas.unwrap_or(length).min(length)),
         chars: asked.maxchars.map(u64::from),

@@ -31,19 +31,23 @@ impl Instance {
         let affiliation = self.affiliation_of(inviter);
         let restricted = config.members_only && !config.allow_invites;
         if inviter.role < Role::Participant || (restricted && affiliation < Affiliation::Admin) {
-            return Err(StanzaError::new(Condition::Forbidden).because("You may not invite others to this room."));
+            return Err(
+                StanzaError::new(Condition::Forbidden).because("You may not invite others to this room.")
+            );
         }
         Ok(inviter.clone())
     }
 
     fn invite(&mut self, inviter: &Occupant, to: &Address, wish: &Element) {
         self.let_in(inviter, to);
-        let mut invite = El::new("invite", ns::MUC_USER).attr("from", self.nick_jid(inviter.nick.as_str()).as_str());
+        let mut invite =
+            El::new("invite", ns::MUC_USER).attr("from", self.nick_jid(inviter.nick.as_str()).as_str());
         if let Some(reason) = wish.get_child("reason", ns::MUC_USER) {
             invite = invite.child(El::new("reason", ns::MUC_USER).text(&reason.text()));
         }
         if let Some(thread) = wish.get_child("continue", ns::MUC_USER) {
-            invite = invite.child(El::new("continue", ns::MUC_USER).attr_opt("thread", thread.attr("thread")));
+            invite =
+                invite.child(El::new("continue", ns::MUC_USER).attr_opt("thread", thread.attr("thread")));
         }
         let mut x = El::new("x", ns::MUC_USER).child(invite);
         let mut direct = El::new("x", ns::CONFERENCE).attr("jid", self.jid.as_str());
@@ -66,7 +70,12 @@ impl Instance {
         let bare = to.to_bare();
         let needed = self.room().config.members_only && self.affiliation(&bare) == Affiliation::None;
         let Some(jid) = inviter.jid.clone().filter(|_| needed) else { return };
-        let actor = Actor { nick: Some(inviter.nick.clone()), jid, affiliation: Affiliation::Admin, role: Role::Moderator };
+        let actor = Actor {
+            nick: Some(inviter.nick.clone()),
+            jid,
+            affiliation: Affiliation::Admin,
+            role: Role::Moderator,
+        };
         let order = Order { affiliation: Some(Affiliation::Member), ..Order::about(bare) };
         self.carry_out_or_propose(&actor, vec![order], None);
     }
@@ -76,11 +85,13 @@ impl Instance {
         let Some(from) = &stanza.from else { return };
         let Some(decline) = x.get_child("decline", ns::MUC_USER) else { return };
         let inviter = decline.attr("to").and_then(|to| Address::parse(to).ok());
-        let nick = inviter.as_ref().filter(|to| to.bare_str() == self.jid.as_str()).and_then(Address::resource);
+        let nick =
+            inviter.as_ref().filter(|to| to.bare_str() == self.jid.as_str()).and_then(Address::resource);
         let occupant = nick
             .and_then(|nick| crate::nick::Nick::parse(nick).ok())
             .and_then(|nick| self.room().occupants.by_nick(&nick));
-        let Some(client) = occupant.and_then(|o| o.sessions.last()).and_then(|session| session.jid.clone()) else {
+        let Some(client) = occupant.and_then(|o| o.sessions.last()).and_then(|session| session.jid.clone())
+        else {
             return self.turn.refuse(stanza, Condition::ItemNotFound);
         };
         let mut told = El::new("decline", ns::MUC_USER).attr("from", from.bare_str());

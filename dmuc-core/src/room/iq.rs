@@ -11,7 +11,9 @@ impl Instance {
     pub(crate) fn refuse_malformed_iq(&mut self, stanza: &Stanza) -> bool {
         match stanza.ty() {
             "get" | "set" if stanza.children.len() == 1 && stanza.id.is_some() => false,
-            "result" | "error" => self.room.is_none() || stanza.to.as_ref().is_none_or(crate::Address::is_bare),
+            "result" | "error" => {
+                self.room.is_none() || stanza.to.as_ref().is_none_or(crate::Address::is_bare)
+            }
             _ => {
                 self.turn.refuse(stanza, Condition::BadRequest);
                 true
@@ -84,7 +86,9 @@ impl Instance {
 
     /// An answer to a request that was passed on: back to who asked, under the nick that was asked.
     pub(crate) fn handle_relayed_answer(&mut self, stanza: &Stanza) -> bool {
-        let (Some(from), Some(id), Some(to)) = (&stanza.from, stanza.id.as_deref(), &stanza.to) else { return false };
+        let (Some(from), Some(id), Some(to)) = (&stanza.from, stanza.id.as_deref(), &stanza.to) else {
+            return false;
+        };
         if stanza.kind != Kind::Iq || stanza.is_request() || to.is_bare() {
             return false;
         }
@@ -92,7 +96,8 @@ impl Instance {
         let Some(nick) = self.room().occupants.of_session(from).map(|occupant| occupant.nick.clone()) else {
             return true;
         };
-        let answer = stanza.clone().with_from(&self.nick_jid(nick.as_str())).with_to(&asker).with_id(&original);
+        let answer =
+            stanza.clone().with_from(&self.nick_jid(nick.as_str())).with_to(&asker).with_id(&original);
         self.turn.send(answer);
         true
     }

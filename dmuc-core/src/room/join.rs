@@ -31,7 +31,8 @@ pub(crate) struct Wish<'a> {
 type Check = fn(&Instance, &Wish<'_>) -> Result<(), StanzaError>;
 
 /// Who may enter, in the order in which refusals matter.
-const ADMISSION: &[Check] = &[not_locked, not_banned, member_if_needed, password_if_needed, nick_is_free, room_has_space];
+const ADMISSION: &[Check] =
+    &[not_locked, not_banned, member_if_needed, password_if_needed, nick_is_free, room_has_space];
 
 fn not_locked(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     let locked = instance.room().head.locked;
@@ -121,7 +122,12 @@ impl Instance {
         }
     }
 
-    fn admit(&self, stanza: &Stanza, password: Option<String>, creates: bool) -> Result<(Nick, bool), StanzaError> {
+    fn admit(
+        &self,
+        stanza: &Stanza,
+        password: Option<String>,
+        creates: bool,
+    ) -> Result<(Nick, bool), StanzaError> {
         let (from, to) = (sender(stanza)?, stanza.to.as_ref().ok_or(Condition::BadRequest)?);
         let nick = self.read_nick(to)?;
         let respelt = to.resource() != Some(nick.as_str());
@@ -195,13 +201,10 @@ impl Instance {
         }
         self.push_presence(occupant, &Notice::default());
         let room = self.room();
-        let codes = [
-            (self.is_open_about_jids(), 100),
-            (room.config.logging, 170),
-            (creates, 201),
-            (respelt, 210),
-        ];
-        let mut notice = Notice::codes(&codes.iter().filter(|(due, _)| *due).map(|(_, code)| *code).collect::<Vec<_>>());
+        let codes =
+            [(self.is_open_about_jids(), 100), (room.config.logging, 170), (creates, 201), (respelt, 210)];
+        let mut notice =
+            Notice::codes(&codes.iter().filter(|(due, _)| *due).map(|(_, code)| *code).collect::<Vec<_>>());
         notice.codes.push(110);
         let presence = self.render(occupant, &notice, true).with_to(client);
         self.turn.send(presence);

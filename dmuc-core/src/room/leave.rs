@@ -25,9 +25,10 @@ impl Instance {
     /// What was sent to a client came back: it is a ghost (status 333).
     pub(crate) fn handle_bounce(&mut self, stanza: &Stanza) {
         let Some(from) = &stanza.from else { return };
-        let gone = stanza.child("error", crate::ns::STANZA).and_then(|error| error.element().ok()).is_some_and(|error| {
-            GHOSTLY.iter().any(|condition| error.has_child(*condition, crate::ns::ERRORS))
-        });
+        let gone =
+            stanza.child("error", crate::ns::STANZA).and_then(|error| error.element().ok()).is_some_and(
+                |error| GHOSTLY.iter().any(|condition| error.has_child(*condition, crate::ns::ERRORS)),
+            );
         if gone {
             self.client_gone(from, Notice::codes(&[333]));
         }

@@ -82,7 +82,8 @@ impl Instance {
 
     /// Delivers what is not worth keeping, here and at the peers.
     fn say_in_passing(&mut self, speaker: &Speaker, stanza: &Stanza, content: Vec<Payload>) {
-        let mut message = Stanza::message("groupchat").with_from(&self.nick_jid(speaker.nick.as_str())).with_all(content);
+        let mut message =
+            Stanza::message("groupchat").with_from(&self.nick_jid(speaker.nick.as_str())).with_all(content);
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
         self.push_message(&message, &speaker.nick);
@@ -92,7 +93,8 @@ impl Instance {
     /// Writes an own event, shows it here and pushes it to the peers, once it is durable.
     pub(crate) fn publish(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) {
         let event = self.mint(speaker, stanza, content);
-        let mut pushed = Stanza::message("groupchat").with_from(&self.nick_jid(event.nick.as_ref().map_or("", Nick::as_str)));
+        let mut pushed = Stanza::message("groupchat")
+            .with_from(&self.nick_jid(event.nick.as_ref().map_or("", Nick::as_str)));
         pushed.id.clone_from(&stanza.id);
         pushed.lang.clone_from(&stanza.lang);
         let ev = Payload::of(&crate::replication::payload::Ev::of(&event, false));
@@ -158,8 +160,9 @@ impl Instance {
     pub(crate) fn subject_message(&self) -> Stanza {
         let subject = &self.room().subject;
         let from = subject.nick.as_deref().map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick));
-        let message =
-            Stanza::message("groupchat").with_from(&from).with(Payload::text_element("subject", &subject.text));
+        let message = Stanza::message("groupchat")
+            .with_from(&from)
+            .with(Payload::text_element("subject", &subject.text));
         match subject.id {
             Some(_) => message.with(delay(subject.h.millis(), &self.jid)),
             None => message,

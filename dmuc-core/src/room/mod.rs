@@ -76,11 +76,16 @@ impl Instance {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
         let lost = Notice { gone: true, ..Notice::codes(&[110, 307, 333]) };
         let x = crate::stanza::El::new("x", crate::ns::MUC_USER)
-            .child(crate::stanza::El::new("item", crate::ns::MUC_USER).attr("affiliation", "none").attr("role", "none"))
+            .child(
+                crate::stanza::El::new("item", crate::ns::MUC_USER)
+                    .attr("affiliation", "none")
+                    .attr("role", "none"),
+            )
             .children(lost.codes.iter().map(|code| {
                 crate::stanza::El::new("status", crate::ns::MUC_USER).attr("code", code.to_string())
             }));
-        let answer = Stanza::presence().with_type("unavailable").with_from(to).with_to(from).with(x.payload());
+        let answer =
+            Stanza::presence().with_type("unavailable").with_from(to).with_to(from).with(x.payload());
         self.turn.send(answer);
     }
 
@@ -101,7 +106,10 @@ impl Instance {
         match asked {
             Some(x) if x.has_child("invite", crate::ns::MUC_USER) => self.handle_invite(stanza, &x),
             Some(x) if x.has_child("decline", crate::ns::MUC_USER) => self.handle_decline(stanza, &x),
-            _ => self.turn.refuse(stanza, StanzaError::new(Condition::BadRequest).because("Not a request that rooms know.")),
+            _ => self.turn.refuse(
+                stanza,
+                StanzaError::new(Condition::BadRequest).because("Not a request that rooms know."),
+            ),
         }
     }
 }

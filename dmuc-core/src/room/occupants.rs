@@ -143,7 +143,9 @@ impl Occupants {
     /// Sets what one of its clients says of itself; nothing that others are found by changes.
     pub fn set_presence(&mut self, id: &OccupantId, jid: Option<&Address>, presence: Vec<Payload>) {
         let Some(occupant) = self.all.get_mut(id) else { return };
-        let Some(at) = occupant.sessions.iter().position(|session| jid.is_none() || session.jid.as_ref() == jid) else {
+        let Some(at) =
+            occupant.sessions.iter().position(|session| jid.is_none() || session.jid.as_ref() == jid)
+        else {
             return;
         };
         let mut session = occupant.sessions.remove(at);
@@ -171,7 +173,8 @@ impl Occupants {
     pub fn by_key(&self, key: &NickKey) -> impl Iterator<Item = &Occupant> {
         let from = OccupantId { key: key.clone(), home: "".into() };
         let ours = self.all.get(&OccupantId { key: key.clone(), home: self.here.clone() });
-        let others = self.all.range(from..).take_while(move |(id, _)| id.key == *key).map(|(_, occupant)| occupant);
+        let others =
+            self.all.range(from..).take_while(move |(id, _)| id.key == *key).map(|(_, occupant)| occupant);
         let here = self.here.clone();
         ours.into_iter().chain(others.filter(move |occupant| occupant.home != here))
     }
@@ -212,7 +215,10 @@ impl Occupants {
     #[must_use]
     pub fn matching(&self, jid: &Address) -> Vec<OccupantId> {
         let matches = |occupant: &&Occupant| {
-            occupant.jid.as_ref().is_some_and(|own| own == jid || (jid.local().is_none() && own.domain() == jid.as_str()))
+            occupant
+                .jid
+                .as_ref()
+                .is_some_and(|own| own == jid || (jid.local().is_none() && own.domain() == jid.as_str()))
         };
         self.all.values().filter(matches).map(Occupant::id).collect()
     }
@@ -267,7 +273,9 @@ impl Occupants {
     fn count_audience(&self) -> Audience {
         let clients = |wanted: &dyn Fn(&Occupant) -> bool| -> Arc<[Address]> {
             let occupants = self.all.values().filter(|occupant| self.is_here(occupant) && wanted(occupant));
-            occupants.flat_map(|occupant| occupant.sessions.iter().filter_map(|session| session.jid.clone())).collect()
+            occupants
+                .flat_map(|occupant| occupant.sessions.iter().filter_map(|session| session.jid.clone()))
+                .collect()
         };
         Audience {
             all: clients(&|_| true),

@@ -82,7 +82,8 @@ impl Instance {
     }
 
     fn configure(&mut self, form: &DataForm) -> Result<(), StanzaError> {
-        let Applied { config, admins, owners, .. } = self.room().config.apply_form(form, self.form_scope())?;
+        let Applied { config, admins, owners, .. } =
+            self.room().config.apply_form(form, self.form_scope())?;
         let orders = self.listed_orders(admins, owners);
         if !orders.is_empty() {
             self.mint_orders(None, &orders);
@@ -103,7 +104,9 @@ impl Instance {
             let dropped = list.with(affiliation).map(|(jid, _)| jid).filter(|jid| !wanted.contains(jid));
             let order = |to, jid: &Address| Order { affiliation: Some(to), ..Order::about(jid.clone()) };
             orders.extend(dropped.map(|jid| order(Affiliation::Member, jid)));
-            orders.extend(wanted.iter().filter(|jid| list.of(jid) != affiliation).map(|jid| order(affiliation, jid)));
+            orders.extend(
+                wanted.iter().filter(|jid| list.of(jid) != affiliation).map(|jid| order(affiliation, jid)),
+            );
         }
         orders
     }
@@ -164,7 +167,8 @@ impl Instance {
 }
 
 fn destroy_element(ending: &Ending) -> El {
-    let destroy = El::new("destroy", ns::MUC_USER).attr_opt("jid", ending.alternate.as_ref().map(Address::as_str));
+    let destroy =
+        El::new("destroy", ns::MUC_USER).attr_opt("jid", ending.alternate.as_ref().map(Address::as_str));
     match &ending.reason {
         Some(reason) => destroy.child(El::new("reason", ns::MUC_USER).text(reason)),
         None => destroy,
@@ -172,7 +176,10 @@ fn destroy_element(ending: &Ending) -> El {
 }
 
 fn read_ending(destroy: &Element) -> Result<Ending, StanzaError> {
-    let alternate = destroy.attr("jid").map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed)).transpose()?;
+    let alternate = destroy
+        .attr("jid")
+        .map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed))
+        .transpose()?;
     let reason = destroy.get_child("reason", ns::MUC_OWNER).map(Element::text);
     Ok(Ending { alternate, reason })
 }

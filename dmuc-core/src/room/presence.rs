@@ -67,7 +67,8 @@ impl Instance {
             item = item.child(El::new("reason", ns::MUC_USER).text(reason));
         }
         let x = El::new("x", ns::MUC_USER).child(item).children(notice.destroy.clone());
-        let statuses = notice.codes.iter().map(|code| El::new("status", ns::MUC_USER).attr("code", code.to_string()));
+        let statuses =
+            notice.codes.iter().map(|code| El::new("status", ns::MUC_USER).attr("code", code.to_string()));
         x.children(statuses).payload()
     }
 
@@ -117,7 +118,8 @@ impl Instance {
     /// Tells an occupant's own clients about itself (status 110).
     pub(crate) fn announce_to_self(&mut self, occupant: &Occupant, notice: &Notice) {
         let presence = self.render(occupant, &notice.and(110), true);
-        let own: Arc<[Address]> = occupant.sessions.iter().filter_map(|session| session.jid.clone()).collect();
+        let own: Arc<[Address]> =
+            occupant.sessions.iter().filter_map(|session| session.jid.clone()).collect();
         self.turn.fan_out(&presence, own);
     }
 
@@ -166,5 +168,9 @@ impl Instance {
 /// An audience without an occupant's own clients; the shared snapshot itself if there are none of them in it.
 fn but(audience: &Arc<[Address]>, occupant: &Occupant) -> Arc<[Address]> {
     let own = |jid: &Address| occupant.sessions.iter().any(|session| session.jid.as_ref() == Some(jid));
-    if audience.iter().any(own) { audience.iter().filter(|jid| !own(jid)).cloned().collect() } else { audience.clone() }
+    if audience.iter().any(own) {
+        audience.iter().filter(|jid| !own(jid)).cloned().collect()
+    } else {
+        audience.clone()
+    }
 }

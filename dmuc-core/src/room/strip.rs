@@ -33,7 +33,12 @@ pub(crate) fn is_ephemeral(content: &[Payload]) -> bool {
     let passing = |child: &Payload| {
         matches!(
             child.ns(),
-            ns::CHAT_STATES | "urn:xmpp:hints" | "urn:xmpp:receipts" | "urn:xmpp:chat-markers:0" | ns::SID | ns::DELAY
+            ns::CHAT_STATES
+                | "urn:xmpp:hints"
+                | "urn:xmpp:receipts"
+                | "urn:xmpp:chat-markers:0"
+                | ns::SID
+                | ns::DELAY
         ) || child.is("thread", ns::STANZA)
     };
     content.iter().all(passing)
