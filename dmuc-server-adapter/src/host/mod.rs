@@ -1,7 +1,17 @@
 //! The server around a MUC service.
 
+mod acceptor;
+mod component;
+mod retry;
+mod secret;
+
 use async_trait::async_trait;
 use dmuc_core::stanza::Outbound;
+
+pub use acceptor::{Acceptor, ComponentSink};
+pub use component::{ComponentConfig, ComponentHost, LinkError, Status};
+pub use retry::Retry;
+pub use secret::{Secret, handshake};
 
 /// What became of something handed to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,7 +27,7 @@ pub enum Delivery {
     Full,
     /// The host is shutting down and takes nothing more.
     Closed,
-    /// The host knows no such addressee.
+    /// The host knows no such addressee, or can never carry this.
     NoRoute,
 }
 

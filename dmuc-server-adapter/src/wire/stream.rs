@@ -121,6 +121,8 @@ impl From<rxml::Error> for StreamError {
             rxml::Error::RestrictedXml(what) if what.contains("encoding") => StreamCondition::UnsupportedEncoding,
             rxml::Error::RestrictedXml(what) if what.contains("long") => StreamCondition::PolicyViolation,
             rxml::Error::RestrictedXml(_) => StreamCondition::RestrictedXml,
+            // `<!` that begins neither a comment nor a CDATA section: a document type declaration.
+            rxml::Error::InvalidSyntax(what) if what.contains("cdata or comment") => StreamCondition::RestrictedXml,
             _ => StreamCondition::NotWellFormed,
         };
         condition.because(error.to_string())

@@ -1,12 +1,17 @@
 //! What goes out, in large batches.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use dmuc_core::stanza::Outbound;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::host::Delivery;
+
+/// How long the other side may take nothing.
+const STALL: Duration = Duration::from_secs(60);
 
 /// Bytes of buffer that are kept between batches.
 const KEEP_BYTES: usize = 1024 * 1024;
@@ -21,7 +26,6 @@ pub struct Writer {
     filled: Notify,
     /// The buffer was emptied, or the writer was closed.
     drained: Notify,
-    queue_bytes_max: usize,
     stanza_bytes_max: usize,
 }
 
@@ -29,6 +33,7 @@ pub struct Writer {
 struct Buffer {
     text: String,
     closed: bool,
+    bytes_max: usize,
 }
 
 /// Why [`Writer::run`] returned.
@@ -45,10 +50,9 @@ impl Writer {
     #[must_use]
     pub fn new(queue_bytes_max: usize, stanza_bytes_max: usize) -> Self {
         Self {
-            buffer: Mutex::default(),
+            buffer: Mutex::new(Buffer { bytes_max: queue_bytes_max, ..Buffer::default() }),
             filled: Notify::new(),
             drained: Notify::new(),
-            queue_bytes_max,
             stanza_bytes_max,
         }
     }
@@ -79,7 +83,7 @@ impl Writer {
             return Delivery::Closed;
         }
         let queued = buffer.text.len();
-        if queued > 0 && queued + bytes > self.queue_bytes_max {
+        if queued > 0 && queued + bytes > buffer.bytes_max {
             return Delivery::Full;
         }
         write(&mut buffer.text);
@@ -105,7 +109,12 @@ impl Writer {
 
     fn has_room(&self) -> bool {
         let buffer = self.lock();
-        buffer.closed || buffer.text.len() <= self.queue_bytes_max / 2
+        buffer.closed || buffer.text.len() <= buffer.bytes_max / 2
+    }
+
+    /// Sets another bound; what waits already stays.
+    pub fn set_queue_bytes_max(&self, bytes: usize) {
+        self.lock().bytes_max = bytes;
     }
 
     /// Bytes waiting.
@@ -166,8 +175,15 @@ impl Writer {
     }
 }
 
+/// Writes all of `batch`; a sink that takes nothing at all for [`STALL`] counts as gone.
 async fn write(sink: &mut (impl AsyncWrite + Unpin), batch: &str) -> std::io::Result<()> {
-    sink.write_all(batch.as_bytes()).await?;
+    let mut rest = batch.as_bytes();
+    while !rest.is_empty() {
+        match timeout(STALL, sink.write(rest)).await?? {
+            0 => return Err(std::io::ErrorKind::WriteZero.into()),
+            written => rest = &rest[written..],
+        }
+    }
     sink.flush().await
 }
 
