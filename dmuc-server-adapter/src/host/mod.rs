@@ -1,16 +1,22 @@
 //! The server around a MUC service.
 
 mod acceptor;
+mod c2s;
 mod component;
+mod in_process;
 mod retry;
+mod sasl;
 mod secret;
+mod users;
 
 use async_trait::async_trait;
 use dmuc_core::stanza::Outbound;
 
 pub use acceptor::{Acceptor, ComponentSink};
 pub use component::{ComponentConfig, ComponentHost, LinkError, Status};
+pub use in_process::{Cut, InProcessHost, Link, Router, Tap};
 pub use retry::Retry;
+pub use sasl::Accounts;
 pub use secret::{Secret, handshake};
 
 /// What became of something handed to the host.
