@@ -62,7 +62,8 @@ impl NoRooms {
     fn answer(&self, stanza: &Stanza) -> Option<Stanza> {
         let asks_who = stanza.is_request() && stanza.child("query", ns::DISCO_INFO).is_some();
         if asks_who && stanza.to.as_ref() == Some(&self.domain) {
-            let identity = El::new("identity", ns::DISCO_INFO).attr("category", "conference").attr("type", "text");
+            let identity =
+                El::new("identity", ns::DISCO_INFO).attr("category", "conference").attr("type", "text");
             return Some(stanza.result().with(El::new("query", ns::DISCO_INFO).child(identity).payload()));
         }
         stanza.error(&Condition::ItemNotFound.into())

@@ -4,4 +4,6 @@
 //! [`logging`] is set up, and the daemon [runs](run::run) until it is told to stop.
 
 pub mod config;
+pub mod demo;
 pub mod logging;
+pub mod run;

@@ -114,7 +114,7 @@ fn the_environment_wins() {
     assert_eq!(settings.policy.admins[0].as_str(), "hecate@shakespeare.lit");
     assert_eq!(settings.policy.may_create, MayCreate::Admins);
     assert_eq!(settings.policy.redirect, Redirect::After(3));
-    assert_eq!((settings.component.port, settings.component.secret.reveal()), (5348, "12345"));
+    assert_eq!((settings.component.port, settings.component.secret.expose()), (5348, "12345"));
     assert_eq!(settings.log.format, LogFormat::Json);
     let told = parse_with(LEAST, &[("DMUC_SERVICE_PORT", "1"), ("DMUC_NOTHING", "2")]).expect_err("unknown");
     assert_eq!(told[0], "environment variable DMUC_NOTHING: names no section and key");
@@ -130,7 +130,7 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
         "[service]\ndomain = 'chat.shakespeare.lit'\n[component]\nsecret-file = '{}'\n",
         file.display()
     );
-    assert_eq!(parse(&text).expect("valid").component.secret.reveal(), "cauldronburn");
+    assert_eq!(parse(&text).expect("valid").component.secret.expose(), "cauldronburn");
     let told = parse(&text.replace("/secret'", "/nothing'")).expect_err("there is no such file");
     assert!(told.len() == 1 && told[0].starts_with("dmucd.toml:4: component.secret-file: "), "{told:?}");
     let told = parse(&format!("{text}secret = 'x'\n")).expect_err("two secrets");

@@ -262,7 +262,8 @@ impl Client {
                 text if text.is_empty() => Uuid::new_v4().simple().to_string(),
                 text => text,
             };
-            let jid = Address::room(user, self.domain.domain()).and_then(|bare| bare.with_resource(&resource));
+            let jid =
+                Address::room(user, self.domain.domain()).and_then(|bare| bare.with_resource(&resource));
             if let Ok(jid) = jid {
                 let session = Session::new(jid.clone());
                 router.session_opened(&session);

@@ -25,7 +25,7 @@ use dmuc_core::io::{Cause, Input};
 use dmuc_core::policy::ServicePolicy;
 use dmuc_core::service::{Route, room_list, route};
 use dmuc_core::stanza::Outbound;
-use dmuc_core::storage::{Storage, StoreError, StoreErrorKind};
+use dmuc_core::storage::{Storage, StoreError};
 use dmuc_core::{Address, Stanza};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
@@ -35,7 +35,7 @@ use tracing::{debug, info, warn};
 use crate::host::{Delivery, Host};
 use crate::module::{Accepted, Inbound, MucModule, Origin};
 
-pub use open::{OpenError, check_store_url};
+pub use open::{OpenError, check_store_url, open_storage};
 pub use tuning::Tuning;
 
 /// A MUC service: the rooms of one domain.
@@ -76,7 +76,7 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let runtime = Handle::current();
         let board = board::Board::read(policy, &*storage).await?;
-        let leases = leases::Leases::new(storage.clone(), node_id()?, tuning.lease_ttl);
+        let leases = leases::Leases::new(storage.clone(), uuid::Uuid::new_v4().to_string(), tuning.lease_ttl);
         let (token, ended) = mpsc::channel(1);
         let (committer, jobs) = mpsc::channel(tuning.group_max.max(1));
         let committing = runtime.spawn(committer::run(storage.clone(), jobs, tuning.group_max.max(1)));
@@ -239,14 +239,6 @@ async fn follow_rules(shared: Arc<Shared>) {
         tokio::time::sleep(shared.tuning.peers_every).await;
         shared.board.refresh(&*shared.storage).await;
     }
-}
-
-/// Names this process among those that share a store.
-fn node_id() -> Result<String, StoreError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| StoreError::caused(StoreErrorKind::Unexpected, "start: no entropy", error))?;
-    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
 }
 
 /// An error with all its causes, on one line.

@@ -1,5 +1,9 @@
 //! Opening a store by its URL.
 
+use std::sync::Arc;
+
+use dmuc_core::storage::{MemoryStore, Storage};
+
 /// Why a store was not opened. No variant repeats the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +24,7 @@ pub enum OpenError {
     },
     /// The backend failed.
     #[error("the store cannot be opened")]
-    Failed(#[from] dmuc_core::storage::StoreError),
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 fn hint(scheme: &Option<String>) -> String {
@@ -55,4 +59,41 @@ fn backend(url: &str) -> Result<Backend, OpenError> {
 /// [`OpenError::Malformed`], [`OpenError::NotBuiltIn`].
 pub fn check_store_url(url: &str) -> Result<(), OpenError> {
     backend(url).map(drop)
+}
+
+/// Opens the store of a URL: `sqlite:FILE` (feature `sqlite`), or `memory:`, which forgets everything at the end.
+///
+/// # Errors
+/// [`OpenError`].
+pub async fn open_storage(url: &str) -> Result<Arc<dyn Storage>, OpenError> {
+    match backend(url)? {
+        Backend::Memory => Ok(Arc::new(MemoryStore::default())),
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => {
+            let store = dmuc_store_sqlite::SqliteStore::open(url).await;
+            Ok(Arc::new(store.map_err(|error| OpenError::Failed(error.into()))?))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_store_url, open_storage};
+
+    #[test]
+    fn what_is_not_built_in_says_how_to_get_it() {
+        let said = |url| check_store_url(url).map_err(|error| error.to_string());
+        assert_eq!(said("memory:"), Ok(()));
+        let missing = "`postgres:` is not built in: enable feature `postgres`";
+        assert_eq!(said("postgres://me:hunter2@db/x").as_deref(), Err(missing));
+        let typo = "not the URL of a store: expected `sqlite:FILE` or `memory:`, not `sqlight:`";
+        assert_eq!(said("sqlight:x.db").as_deref(), Err(typo));
+        assert!(said("dmuc.db").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_memory_store_opens() {
+        let store = open_storage("memory:").await.expect("nothing can fail");
+        assert!(store.rules().await.expect("nothing can fail").is_empty());
+    }
 }

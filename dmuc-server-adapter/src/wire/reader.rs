@@ -206,7 +206,11 @@ impl Reader {
                 false => Ok(None),
             };
         }
-        self.head = Head { name: Some(name), attributes: std::mem::take(&mut self.head.attributes), ..Head::default() };
+        self.head = Head {
+            name: Some(name),
+            attributes: std::mem::take(&mut self.head.attributes),
+            ..Head::default()
+        };
         self.head.attributes.clear();
         let counted = match &mut self.top {
             Top::Stanza(draft) => draft.budget.open(level, &self.limits),
@@ -224,7 +228,8 @@ impl Reader {
         if self.head.count > self.limits.attributes && self.head.excess.is_none() {
             self.refuse(Excess::Attributes)?;
         }
-        if self.head.excess.is_none() || is_identity(&name) && self.head.attributes.iter().all(|(seen, _)| *seen != name)
+        if self.head.excess.is_none()
+            || is_identity(&name) && self.head.attributes.iter().all(|(seen, _)| *seen != name)
         {
             self.head.attributes.push((name, value));
         }
@@ -259,9 +264,13 @@ impl Reader {
         self.consumed = 0;
         let attributes = self.scopes.attributes(&self.head.attributes)?;
         let find = |wanted: &str| {
-            attributes.iter().find(|(ns, name, _)| ns.is_empty() && *name == wanted).map(|(.., value)| (*value).to_owned())
+            attributes
+                .iter()
+                .find(|(ns, name, _)| ns.is_empty() && *name == wanted)
+                .map(|(.., value)| (*value).to_owned())
         };
-        let header = StreamHeader { to: find("to"), from: find("from"), id: find("id"), version: find("version") };
+        let header =
+            StreamHeader { to: find("to"), from: find("from"), id: find("id"), version: find("version") };
         Ok(Some(Read::Opened(header)))
     }
 
@@ -280,7 +289,9 @@ impl Reader {
             }
             Some(_) if ns != self.content_ns => return Err(StreamCondition::InvalidNamespace.into()),
             Some(_) if !self.expect.stanzas => return Err(StreamCondition::NotAuthorized.into()),
-            Some(kind) => begin(Identity::read(kind, &attributes, self.senders), self.head.excess, &self.limits),
+            Some(kind) => {
+                begin(Identity::read(kind, &attributes, self.senders), self.head.excess, &self.limits)
+            }
             None if self.expect.stanzas => return Err(StreamCondition::UnsupportedStanzaType.into()),
             None => return Err(StreamCondition::NotAuthorized.into()),
         };

@@ -2,19 +2,20 @@
 
 mod document;
 mod mistake;
-mod secret;
 mod section;
 mod sections;
+mod store_url;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dmuc_core::policy::ServicePolicy;
+use dmuc_server_adapter::host::Secret;
 use dmuc_server_adapter::service::Tuning;
 use dmuc_server_adapter::wire::Limits;
 
 pub use mistake::{Mistake, Mistakes, Place};
-pub use secret::{Secret, StoreUrl};
+pub use store_url::StoreUrl;
 
 use document::Document;
 
@@ -40,7 +41,7 @@ pub struct Settings {
 }
 
 /// The server whose component we are (XEP-0114).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Component {
     /// Host name or address.
     pub host: String,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use dmuc_core::Address;
 use dmuc_core::policy::{PeerRule, ServicePolicy, parent_domain};
 use dmuc_core::room::config::Config;
+use dmuc_server_adapter::host::Secret;
 use dmuc_server_adapter::service::{Tuning, check_store_url};
 use dmuc_server_adapter::wire::Limits;
 
 use super::document::Document;
 use super::section::Section;
-use super::{Component, Log, Secret, Settings, StoreUrl};
+use super::{Component, Log, Settings, StoreUrl};
 
 /// Reads all sections; `None` if there is no service without what is missing, which is among the mistakes.
 pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
