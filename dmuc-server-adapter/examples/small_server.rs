@@ -62,10 +62,14 @@ impl NoRooms {
     fn answer(&self, stanza: &Stanza) -> Option<Stanza> {
         let asks_who = stanza.is_request() && stanza.child("query", ns::DISCO_INFO).is_some();
         if asks_who && stanza.to.as_ref() == Some(&self.domain) {
-            let identity = El::new("identity", ns::DISCO_INFO).attr("category", "conference").attr("type", "text");
+            let identity =
+                El::new("identity", ns::DISCO_INFO).attr("category", "conference").attr("type", "text");
             return Some(stanza.result().with(El::new("query", ns::DISCO_INFO).child(identity).payload()));
         }
-        stanza.error(&Condition::ItemNotFound.into())
+        let error = stanza.error(&Condition::ItemNotFound.into())?;
+        // XEP-0045 §7.2: clients tell a failed join from other presence errors by this child.
+        let join = stanza.child("x", ns::MUC).map(|_| El::new("x", ns::MUC).payload());
+        Some(error.with_opt(join))
     }
 }
 

@@ -61,7 +61,8 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("loopback has a free port");
         let port = listener.local_addr().expect("bound").port();
         let (notes, heard) = mpsc::unbounded_channel();
-        let acceptor = Acceptor::new([(muc(), Secret::new("s3cret"))], Arc::new(Notes(notes)), Limits::default());
+        let acceptor =
+            Acceptor::new([(muc(), Secret::new("s3cret"))], Arc::new(Notes(notes)), Limits::default());
         let task = tokio::spawn(Arc::clone(&acceptor).serve(listener));
         Self { acceptor, port, heard, task }
     }
@@ -117,7 +118,11 @@ async fn next(heard: &mut mpsc::UnboundedReceiver<Stanza>) -> Stanza {
 
 fn said(id: &str) -> Stanza {
     let body = Payload::text_element("body", "hello");
-    Stanza::message("groupchat").with_id(id).with_from(&jid("room@chat.example.org/n")).with_to(&jid("u@example.org/r")).with(body)
+    Stanza::message("groupchat")
+        .with_id(id)
+        .with_from(&jid("room@chat.example.org/n"))
+        .with_to(&jid("u@example.org/r"))
+        .with(body)
 }
 
 fn one(stanza: Stanza) -> Outbound {
@@ -280,7 +285,10 @@ async fn a_connection_cut_within_a_stanza_loses_that_stanza_alone() {
     assert_eq!(next(&mut component.heard).await.kind.name(), "presence");
     drop(socket);
     let (mut socket, _) = shake_hands(&listener).await;
-    socket.write_all(b"<iq type='get' id='2' from='u@x.y/r' to='chat.example.org'><a/></iq>").await.expect("connected");
+    socket
+        .write_all(b"<iq type='get' id='2' from='u@x.y/r' to='chat.example.org'><a/></iq>")
+        .await
+        .expect("connected");
     assert_eq!(next(&mut component.heard).await.id.as_deref(), Some("2"));
 }
 
@@ -296,14 +304,20 @@ async fn hostile_stanzas_are_refused_and_the_link_lives() {
         ("wide", format!("<a{attributes}/>")),
     ];
     for (id, inner) in &bad {
-        let stanza = format!("<message from='u@x.y/r' to='room@chat.example.org' id='{id}'>{inner}</message>");
+        let stanza =
+            format!("<message from='u@x.y/r' to='room@chat.example.org' id='{id}'>{inner}</message>");
         socket.write_all(stanza.as_bytes()).await.expect("connected");
         let answer = read_until(&mut socket, "</message>").await;
         let head = format!("<message from='room@chat.example.org' id='{id}' to='u@x.y/r' type='error'>");
         assert!(answer.starts_with(&head) && answer.contains("<policy-violation"), "{answer}");
         assert!(answer.len() < 500, "the payload is not echoed");
     }
-    socket.write_all(b"<message to='room@chat.example.org'/><message from='u@x.y/r' to='chat.example.org' id='ok'/>").await.expect("connected");
+    socket
+        .write_all(
+            b"<message to='room@chat.example.org'/><message from='u@x.y/r' to='chat.example.org' id='ok'/>",
+        )
+        .await
+        .expect("connected");
     assert_eq!(next(&mut component.heard).await.id.as_deref(), Some("ok"));
 }
 
@@ -331,7 +345,9 @@ async fn raw(port: u16, text: &str) -> String {
 async fn nothing_goes_through_before_the_handshake() {
     let server = Server::start(0).await;
     let header = |to: &str| {
-        format!("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='{to}'>")
+        format!(
+            "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='{to}'>"
+        )
     };
     let (ours, stanza) = (header("chat.example.org"), said("1").to_xml());
     let rows = [
@@ -353,7 +369,10 @@ async fn a_component_speaks_for_its_own_domain_only() {
     let server = Server::start(0).await;
     let component = Component::start(server.port, "s3cret", |_| {});
     component.connected().await;
-    assert_eq!(component.host.try_send(one(said("1").with_from(&jid("room@other.org/n")))), Delivery::Accepted);
+    assert_eq!(
+        component.host.try_send(one(said("1").with_from(&jid("room@other.org/n")))),
+        Delivery::Accepted
+    );
     component.refused_with(StreamCondition::InvalidFrom).await;
 }
 
@@ -375,13 +394,17 @@ impl std::io::Write for Log {
 async fn the_secret_is_never_logged() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = Server::start(0).await;
     let component = Component::start(server.port, "hunter2", |_| {});
     component.refused_with(StreamCondition::NotAuthorized).await;
     tracing::info!(host = ?component.host, "in full");
-    let text = String::from_utf8(log.0.lock().expect("no panic while logging").clone()).expect("logs are text");
+    let text =
+        String::from_utf8(log.0.lock().expect("no panic while logging").clone()).expect("logs are text");
     assert!(text.contains("not-authorized") && text.contains("in full"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 }

@@ -58,7 +58,11 @@ impl Site {
         let chat = jid(&format!("chat.{domain}"));
         let notes: Arc<dyn MucModule> = Arc::new(Notes(chat.clone(), notes));
         router.add_module(domain, &notes);
-        router.add_users(domain, &jid(domain), Accounts::default().with("alice", "sesame").with("bob", "sesame"));
+        router.add_users(
+            domain,
+            &jid(domain),
+            Accounts::default().with("alice", "sesame").with("bob", "sesame"),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let port = listener.local_addr().expect("bound").port();
         tokio::spawn(Arc::clone(router).serve_clients(jid(domain), listener));
@@ -73,7 +77,9 @@ impl Site {
         let mut client = Client::connect(self.port, &self.domain).await;
         assert!(client.plain(user, "sesame").await.contains("<success"));
         client.open(&self.domain, "<bind").await;
-        let bind = format!("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>");
+        let bind = format!(
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        );
         let bound = client.ask(&bind, "</iq>").await;
         assert!(bound.contains(&format!("<jid>{user}@{}/{resource}</jid>", self.domain)), "{bound}");
         client
@@ -90,14 +96,20 @@ impl Client {
     }
 
     async fn open(&mut self, domain: &str, feature: &str) {
-        let header = format!("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{domain}' version='1.0'>");
+        let header = format!(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{domain}' version='1.0'>"
+        );
         let answer = self.ask(&header, "</stream:features>").await;
         assert!(answer.contains(feature), "{answer}");
     }
 
     async fn plain(&mut self, user: &str, password: &str) -> String {
         let said = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
-        self.ask(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{said}</auth>"), ">").await
+        self.ask(
+            &format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{said}</auth>"),
+            ">",
+        )
+        .await
     }
 
     async fn say(&mut self, text: &str) {
@@ -108,7 +120,10 @@ impl Client {
         let mut text = Vec::new();
         while !text.ends_with(end.as_bytes()) {
             let byte = timeout(PATIENCE, self.0.read_u8()).await;
-            text.push(byte.unwrap_or_else(|_| panic!("only heard {}", String::from_utf8_lossy(&text))).expect("a byte"));
+            text.push(
+                byte.unwrap_or_else(|_| panic!("only heard {}", String::from_utf8_lossy(&text)))
+                    .expect("a byte"),
+            );
         }
         String::from_utf8(text).expect("UTF-8")
     }
@@ -132,7 +147,10 @@ async fn two_sites() -> (Arc<Router>, Site, Site) {
 }
 
 fn said(from: &str, id: &str) -> Stanza {
-    Stanza::message("groupchat").with_from(&jid(from)).with_id(id).with(Payload::text_element("body", "hello"))
+    Stanza::message("groupchat")
+        .with_from(&jid(from))
+        .with_id(id)
+        .with(Payload::text_element("body", "hello"))
 }
 
 fn one(stanza: Stanza) -> Outbound {
@@ -157,9 +175,14 @@ async fn users_talk_to_each_other_across_sites() {
     let (router, a, b) = two_sites().await;
     let (mut alice, mut bob) = (a.client("alice", "1").await, b.client("bob", "2").await);
     bob.ask("<presence/>", "/>").await;
-    alice.say("<message to='bob@b.example' from='mallory@a.example' type='chat'><body>hi</body></message>").await;
+    alice
+        .say("<message to='bob@b.example' from='mallory@a.example' type='chat'><body>hi</body></message>")
+        .await;
     let heard = bob.hear("</message>").await;
-    assert_eq!(heard, "<message from='alice@a.example/1' type='chat' to='bob@b.example'><body>hi</body></message>");
+    assert_eq!(
+        heard,
+        "<message from='alice@a.example/1' type='chat' to='bob@b.example'><body>hi</body></message>"
+    );
     let unknown = alice.ask("<message to='x@nowhere.example' id='1'/>", "</message>").await;
     assert!(unknown.contains("<remote-server-not-found"), "{unknown}");
     let absent = alice.ask("<message to='alice@b.example' id='1'/>", "</message>").await;
@@ -192,9 +215,14 @@ async fn a_fan_out_reaches_sessions_and_modules() {
     let taps = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&taps);
     let (mut alice, mut bob) = (a.client("alice", "1").await, a.client("bob", "2").await);
-    router.observe(move |tap| seen.lock().expect("no panic").push((tap.from.to_owned(), tap.to.to_string(), tap.cut)));
+    router.observe(move |tap| {
+        seen.lock().expect("no panic").push((tap.from.to_owned(), tap.to.to_string(), tap.cut));
+    });
     let to = ["alice@a.example/1", "bob@a.example/2", "r@chat.b.example", "nobody@a.example/3"].map(jid);
-    let out = Outbound::FanOut { template: Template::new(&said("r@chat.a.example/n", "1")), to: to.as_slice().into() };
+    let out = Outbound::FanOut {
+        template: Template::new(&said("r@chat.a.example/n", "1")),
+        to: to.as_slice().into(),
+    };
     assert_eq!(a.host.try_send(out), Delivery::Accepted);
     for client in [&mut alice, &mut bob] {
         assert!(client.hear("</message>").await.starts_with("<message from='r@chat.a.example/n' id='1'"));
@@ -209,7 +237,8 @@ async fn a_fan_out_reaches_sessions_and_modules() {
 async fn a_cut_link_loses_or_bounces_and_heals() {
     let (router, mut a, mut b) = two_sites().await;
     let (chat_a, chat_b) = ("chat.a.example", "chat.b.example");
-    let send = |id: &str| a.host.try_send(one(said("r@chat.a.example", id).with_to(&jid("r@chat.b.example"))));
+    let send =
+        |id: &str| a.host.try_send(one(said("r@chat.a.example", id).with_to(&jid("r@chat.b.example"))));
     router.cut(chat_a, chat_b);
     assert_eq!(send("lost"), Delivery::Accepted);
     router.heal(chat_a, chat_b);
@@ -227,7 +256,10 @@ async fn a_cut_link_loses_or_bounces_and_heals() {
     let link = router.links().into_iter().find(|link| link.from == chat_a).expect("was used");
     assert_eq!((link.stanzas, link.lost, link.cut), (1, 2, None));
     router.cut_one_way(chat_b, chat_a, Cut::Vanish);
-    assert_eq!(a.host.try_send(one(said("r@chat.a.example", "one way").with_to(&jid("r@chat.b.example")))), Delivery::Accepted);
+    assert_eq!(
+        a.host.try_send(one(said("r@chat.a.example", "one way").with_to(&jid("r@chat.b.example")))),
+        Delivery::Accepted
+    );
     assert!(matches!(b.note().await, Note::Link(domain, false) if domain == chat_a));
     assert!(matches!(b.note().await, Note::Link(domain, true) if domain == chat_a));
     assert!(matches!(b.note().await, Note::Stanza(stanza, _) if stanza.id.as_deref() == Some("one way")));
@@ -249,7 +281,11 @@ async fn a_second_login_with_the_same_resource_takes_the_place_of_the_first() {
 async fn a_hostile_client_harms_itself_alone() {
     let (_, mut a, _) = two_sites().await;
     let (mut alice, mut bob) = (a.client("alice", "1").await, a.client("bob", "2").await);
-    let deep = format!("<message to='r@chat.a.example' id='d'>{}{}</message>", "<a>".repeat(5000), "</a>".repeat(5000));
+    let deep = format!(
+        "<message to='r@chat.a.example' id='d'>{}{}</message>",
+        "<a>".repeat(5000),
+        "</a>".repeat(5000)
+    );
     let answer = alice.ask(&deep, "</message>").await;
     assert!(answer.starts_with("<message from='r@chat.a.example' id='d' type='error'>"), "{answer}");
     let end = alice.ask("<!-- -->", "</stream:stream>").await;

@@ -16,7 +16,8 @@ use uuid::Uuid;
 use super::Delivery;
 use super::secret::{Secret, handshake, same};
 use crate::wire::{
-    Connection, Ended, Expect, Limits, Read, Reader, SenderRule, StreamCondition, StreamError, StreamHeader, Writer, ns,
+    Connection, Ended, Expect, Limits, Read, Reader, SenderRule, StreamCondition, StreamError, StreamHeader,
+    Writer, ns,
 };
 
 /// How long a component may take to authenticate.
@@ -124,7 +125,8 @@ impl Acceptor {
     async fn connection(self: Arc<Self>, socket: TcpStream) {
         let _ = socket.set_nodelay(true);
         let (source, mut sink) = socket.into_split();
-        let mut connection = Connection::new(source, Reader::new(ns::COMPONENT, SenderRule::Required, self.limits));
+        let mut connection =
+            Connection::new(source, Reader::new(ns::COMPONENT, SenderRule::Required, self.limits));
         connection.expect(Expect::HANDSHAKE);
         let ended = match timeout(HANDSHAKE_TIME, self.authenticate(&mut connection, &mut sink)).await {
             Ok(Ok(seat)) => self.exchange(&seat, &mut connection, &mut sink).await,

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use dmuc_core::Address;
 use dmuc_core::stanza::Outbound;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -19,7 +19,8 @@ use super::secret::{Secret, handshake};
 use super::{Capabilities, Delivery, Host, Retry};
 use crate::module::{Inbound, MucModule, Origin};
 use crate::wire::{
-    Connection, Ended, Expect, Limits, Read, Reader, SenderRule, StreamCondition, StreamError, StreamHeader, Writer, ns,
+    Connection, Ended, Expect, Limits, Read, Reader, SenderRule, StreamCondition, StreamError, StreamHeader,
+    Writer, ns,
 };
 
 /// How to reach the host server and what it may send.
@@ -184,7 +185,11 @@ impl ComponentHost {
         self.status.send_replace(Status::Disconnected(Some(error)));
     }
 
-    async fn connect_and_serve(&self, module: &dyn MucModule, mut shutdown: Shutdown<'_>) -> Result<(), LinkError> {
+    async fn connect_and_serve(
+        &self,
+        module: &dyn MucModule,
+        mut shutdown: Shutdown<'_>,
+    ) -> Result<(), LinkError> {
         let connecting = timeout(self.config.timeout, self.connect());
         let (mut connection, mut sink) = tokio::select! {
             connected = connecting => connected.map_err(|_| LinkError::TimedOut)??,

@@ -180,7 +180,8 @@ impl Router {
         tokio::spawn(feed(Arc::clone(module), stanzas, Arc::clone(&self.handled)));
         let mut places = write(&self.places);
         for domain in module.domains() {
-            let attached = Attached { site: site.to_owned(), module: Arc::clone(module), inbox: inbox.clone() };
+            let attached =
+                Attached { site: site.to_owned(), module: Arc::clone(module), inbox: inbox.clone() };
             places.modules.insert(domain.domain().to_owned(), attached);
         }
     }
@@ -207,7 +208,9 @@ impl Router {
     #[must_use]
     pub fn links(&self) -> Vec<Link> {
         let links = read(&self.links);
-        let flat = links.iter().flat_map(|(from, others)| others.iter().map(move |(to, counters)| (from, to, counters)));
+        let flat = links
+            .iter()
+            .flat_map(|(from, others)| others.iter().map(move |(to, counters)| (from, to, counters)));
         flat.map(|(from, to, counters)| Link {
             from: from.clone(),
             to: to.clone(),
@@ -277,7 +280,9 @@ impl Router {
                 Delivery::Accepted
             }
             Outbound::Burst { templates, to } => {
-                templates.iter().for_each(|template| self.deliver_or_bounce(from, to, Parcel::Template(template, to)));
+                templates
+                    .iter()
+                    .for_each(|template| self.deliver_or_bounce(from, to, Parcel::Template(template, to)));
                 Delivery::Accepted
             }
         }
@@ -412,7 +417,9 @@ impl Host for InProcessHost {
         let from = match &out {
             Outbound::One(stanza) => stanza.from.as_ref().map(Address::domain),
             Outbound::FanOut { template, .. } => sender_domain(template),
-            Outbound::Burst { templates, .. } => templates.first().and_then(|template| sender_domain(template)),
+            Outbound::Burst { templates, .. } => {
+                templates.first().and_then(|template| sender_domain(template))
+            }
         };
         self.router.send(from.unwrap_or(&self.domain), &out)
     }

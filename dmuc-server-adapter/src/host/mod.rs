@@ -53,7 +53,12 @@ pub struct Capabilities {
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { max_stanza_bytes: 256 * 1024, vouches_from: true, reports_sessions: false, reports_links: false }
+        Self {
+            max_stanza_bytes: 256 * 1024,
+            vouches_from: true,
+            reports_sessions: false,
+            reports_links: false,
+        }
     }
 }
 

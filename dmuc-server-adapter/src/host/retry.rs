@@ -16,7 +16,11 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { first: Duration::from_millis(500), most: Duration::from_secs(60), refused: Duration::from_secs(120) }
+        Self {
+            first: Duration::from_millis(500),
+            most: Duration::from_secs(60),
+            refused: Duration::from_secs(120),
+        }
     }
 }
 

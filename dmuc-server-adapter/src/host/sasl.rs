@@ -48,7 +48,11 @@ macro_rules! derive_keys {
 
 impl Account {
     fn new(password: &[u8], salt: [u8; 16]) -> Self {
-        Self { salt, sha1: derive_keys!(Sha1, password, &salt), sha256: derive_keys!(Sha256, password, &salt) }
+        Self {
+            salt,
+            sha1: derive_keys!(Sha1, password, &salt),
+            sha256: derive_keys!(Sha256, password, &salt),
+        }
     }
 
     fn knows(&self, password: &[u8]) -> bool {
@@ -178,7 +182,9 @@ mod tests {
     fn only_the_right_password_logs_in_and_only_as_oneself() {
         assert_eq!(plain("alice", "sesame", "").as_deref(), Some("alice"));
         assert_eq!(plain("alice", "sesame", "alice@x.y").as_deref(), Some("alice"));
-        for (user, password, acts_for) in [("alice", "open", ""), ("bob", "sesame", ""), ("alice", "sesame", "bob@x.y")] {
+        for (user, password, acts_for) in
+            [("alice", "open", ""), ("bob", "sesame", ""), ("alice", "sesame", "bob@x.y")]
+        {
             assert_eq!(plain(user, password, acts_for), None, "{user} {password} {acts_for}");
         }
         assert!(Accounts::default().login("x.y", "LOGIN").is_none());

@@ -111,7 +111,11 @@ impl UserDomain {
     }
 
     fn available(&self, bare: &str) -> impl Iterator<Item = &Arc<Session>> {
-        self.sessions.get(bare).into_iter().flat_map(BTreeMap::values).filter(|session| session.is_available())
+        self.sessions
+            .get(bare)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(|session| session.is_available())
     }
 
     /// Broadcast presence of one session: there are no subscriptions here, so only the user's own sessions see it.
@@ -177,7 +181,8 @@ impl UserDomain {
             ("get", "ping", ns::PING) => iq.result(),
             ("get", "query", ns::DISCO_INFO) if to_server => iq.result().with(server_info().payload()),
             ("get", "query", ns::DISCO_ITEMS) if to_server => {
-                let items = services().into_iter().map(|jid| El::new("item", ns::DISCO_ITEMS).attr("jid", jid));
+                let items =
+                    services().into_iter().map(|jid| El::new("item", ns::DISCO_ITEMS).attr("jid", jid));
                 iq.result().with(El::new("query", ns::DISCO_ITEMS).children(items).payload())
             }
             ("get", "query", ns::DISCO_INFO) if own_account => iq.result().with(account_info().payload()),

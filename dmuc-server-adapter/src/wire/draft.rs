@@ -102,7 +102,10 @@ pub(super) struct Identity {
 }
 
 fn find<'a>(attributes: &[Flat<'a>], ns: &str, name: &str) -> Option<&'a str> {
-    attributes.iter().find(|(found_ns, found, _)| *found_ns == ns && *found == name).map(|(_, _, value)| *value)
+    attributes
+        .iter()
+        .find(|(found_ns, found, _)| *found_ns == ns && *found == name)
+        .map(|(_, _, value)| *value)
 }
 
 impl Identity {

@@ -43,7 +43,8 @@ impl Limits {
     /// What someone who has not authenticated may send.
     #[must_use]
     pub fn before_login() -> Self {
-        Self { stanza_bytes: 8 * 1024, depth: 8, elements: 32, attributes: 32, ..Self::default() }.without_skipping()
+        Self { stanza_bytes: 8 * 1024, depth: 8, elements: 32, attributes: 32, ..Self::default() }
+            .without_skipping()
     }
 
     /// Gives up the stream instead of reading past what is over the limits.

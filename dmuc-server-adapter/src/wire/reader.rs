@@ -206,7 +206,11 @@ impl Reader {
                 false => Ok(None),
             };
         }
-        self.head = Head { name: Some(name), attributes: std::mem::take(&mut self.head.attributes), ..Head::default() };
+        self.head = Head {
+            name: Some(name),
+            attributes: std::mem::take(&mut self.head.attributes),
+            ..Head::default()
+        };
         self.head.attributes.clear();
         let counted = match &mut self.top {
             Top::Stanza(draft) => draft.budget.open(level, &self.limits),
@@ -224,7 +228,8 @@ impl Reader {
         if self.head.count > self.limits.attributes && self.head.excess.is_none() {
             self.refuse(Excess::Attributes)?;
         }
-        if self.head.excess.is_none() || is_identity(&name) && self.head.attributes.iter().all(|(seen, _)| *seen != name)
+        if self.head.excess.is_none()
+            || is_identity(&name) && self.head.attributes.iter().all(|(seen, _)| *seen != name)
         {
             self.head.attributes.push((name, value));
         }
@@ -259,9 +264,13 @@ impl Reader {
         self.consumed = 0;
         let attributes = self.scopes.attributes(&self.head.attributes)?;
         let find = |wanted: &str| {
-            attributes.iter().find(|(ns, name, _)| ns.is_empty() && *name == wanted).map(|(.., value)| (*value).to_owned())
+            attributes
+                .iter()
+                .find(|(ns, name, _)| ns.is_empty() && *name == wanted)
+                .map(|(.., value)| (*value).to_owned())
         };
-        let header = StreamHeader { to: find("to"), from: find("from"), id: find("id"), version: find("version") };
+        let header =
+            StreamHeader { to: find("to"), from: find("from"), id: find("id"), version: find("version") };
         Ok(Some(Read::Opened(header)))
     }
 
@@ -280,7 +289,9 @@ impl Reader {
             }
             Some(_) if ns != self.content_ns => return Err(StreamCondition::InvalidNamespace.into()),
             Some(_) if !self.expect.stanzas => return Err(StreamCondition::NotAuthorized.into()),
-            Some(kind) => begin(Identity::read(kind, &attributes, self.senders), self.head.excess, &self.limits),
+            Some(kind) => {
+                begin(Identity::read(kind, &attributes, self.senders), self.head.excess, &self.limits)
+            }
             None if self.expect.stanzas => return Err(StreamCondition::UnsupportedStanzaType.into()),
             None => return Err(StreamCondition::NotAuthorized.into()),
         };
@@ -386,6 +397,11 @@ impl From<NotWellFormed> for StreamError {
 
 /// Reads stanzas out of text that has no stream around it, such as what [`Outbound::write`] gives. Whatever is over
 /// the limits or not well-formed is left out, and what follows it as well.
+///
+/// ```
+/// let stanzas = dmuc_server_adapter::wire::parse_stanzas("<presence from='a@b.c/d' to='room@e.f/nick'/>");
+/// assert_eq!(stanzas[0].to.as_ref().and_then(|to| to.resource()), Some("nick"));
+/// ```
 ///
 /// [`Outbound::write`]: dmuc_core::stanza::Outbound::write
 #[must_use]

@@ -41,8 +41,12 @@ impl StreamHeader {
     /// The header as text, in the stream's content namespace.
     #[must_use]
     pub fn to_xml(&self, content_ns: &str) -> String {
-        let mut out = format!("<?xml version='1.0'?><stream:stream xmlns='{content_ns}' xmlns:stream='{}'", ns::STREAMS);
-        let attributes = [("from", &self.from), ("id", &self.id), ("to", &self.to), ("version", &self.version)];
+        let mut out = format!(
+            "<?xml version='1.0'?><stream:stream xmlns='{content_ns}' xmlns:stream='{}'",
+            ns::STREAMS
+        );
+        let attributes =
+            [("from", &self.from), ("id", &self.id), ("to", &self.to), ("version", &self.version)];
         for (name, value) in attributes {
             let Some(value) = value else { continue };
             let _ = write!(out, " {name}='");
@@ -118,11 +122,15 @@ impl From<rxml::Error> for StreamError {
     fn from(error: rxml::Error) -> Self {
         let condition = match error {
             // The parser has one error for three conditions and tells them apart by text alone; tests hold it to that.
-            rxml::Error::RestrictedXml(what) if what.contains("encoding") => StreamCondition::UnsupportedEncoding,
+            rxml::Error::RestrictedXml(what) if what.contains("encoding") => {
+                StreamCondition::UnsupportedEncoding
+            }
             rxml::Error::RestrictedXml(what) if what.contains("long") => StreamCondition::PolicyViolation,
             rxml::Error::RestrictedXml(_) => StreamCondition::RestrictedXml,
             // `<!` that begins neither a comment nor a CDATA section: a document type declaration.
-            rxml::Error::InvalidSyntax(what) if what.contains("cdata or comment") => StreamCondition::RestrictedXml,
+            rxml::Error::InvalidSyntax(what) if what.contains("cdata or comment") => {
+                StreamCondition::RestrictedXml
+            }
             _ => StreamCondition::NotWellFormed,
         };
         condition.because(error.to_string())
