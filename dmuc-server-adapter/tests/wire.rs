@@ -273,6 +273,16 @@ fn namespace_floods_cost_little() {
 }
 
 #[test]
+fn references_cost_little() {
+    let bytes = message(&format!("<body>{}</body>", "&lt;".repeat(60_000)));
+    let start = Instant::now();
+    let reads = read_body(bytes.as_bytes());
+    let [Read::Stanza(stanza)] = &reads[..] else { panic!("{} reads", reads.len()) };
+    assert_eq!(stanza.children[0].text(), "<".repeat(60_000));
+    assert!(start.elapsed() < Duration::from_millis(1_000), "{:?}", start.elapsed());
+}
+
+#[test]
 fn limits_are_configurable_downwards_only() {
     let limits = Limits { depth: 1_000_000, elements: 3, ..Limits::default() };
     let reader = || Reader::new(ns::COMPONENT, SenderRule::Required, limits);
