@@ -66,7 +66,10 @@ impl NoRooms {
                 El::new("identity", ns::DISCO_INFO).attr("category", "conference").attr("type", "text");
             return Some(stanza.result().with(El::new("query", ns::DISCO_INFO).child(identity).payload()));
         }
-        stanza.error(&Condition::ItemNotFound.into())
+        let error = stanza.error(&Condition::ItemNotFound.into())?;
+        // XEP-0045 §7.2: clients tell a failed join from other presence errors by this child.
+        let join = stanza.child("x", ns::MUC).map(|_| El::new("x", ns::MUC).payload());
+        Some(error.with_opt(join))
     }
 }
 

@@ -216,7 +216,7 @@ async fn a_fan_out_reaches_sessions_and_modules() {
     let seen = Arc::clone(&taps);
     let (mut alice, mut bob) = (a.client("alice", "1").await, a.client("bob", "2").await);
     router.observe(move |tap| {
-        seen.lock().expect("no panic").push((tap.from.to_owned(), tap.to.to_string(), tap.cut))
+        seen.lock().expect("no panic").push((tap.from.to_owned(), tap.to.to_string(), tap.cut));
     });
     let to = ["alice@a.example/1", "bob@a.example/2", "r@chat.b.example", "nobody@a.example/3"].map(jid);
     let out = Outbound::FanOut {

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use dmuc_core::stanza::{Condition, Kind, Outbound, Stanza, StanzaError, Template};
 use dmuc_core::{Address, ns as core_ns};
+use dmuc_server_adapter::host::Delivery;
 use dmuc_server_adapter::wire::{
-    Excess, Expect, Limits, Read, Reader, Reason, Refused, SenderRule, StreamCondition, StreamHeader, ns,
-    parse_stanzas,
+    Ended, Excess, Expect, Limits, Read, Reader, Reason, Refused, SenderRule, StreamCondition, StreamHeader,
+    Writer, ns, parse_stanzas,
 };
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' \
@@ -85,7 +86,7 @@ fn what_is_written_reads_back_the_same() {
             dmuc_core::stanza::Payload::parse_xml("<a xmlns='urn:a'><b xmlns=''>t&#13;</b></a>")
                 .expect("valid"),
         );
-    assert_eq!(parse_stanzas(&stanza.to_xml()), [stanza.clone()]);
+    assert_eq!(parse_stanzas(&stanza.to_xml()), std::slice::from_ref(&stanza));
     let to = [Address::parse("u@x.y/1").expect("valid"), Address::parse("u@x.y/2").expect("valid")];
     let mut text = String::new();
     Outbound::FanOut { template: Template::new(&stanza), to: to.as_slice().into() }.write(&mut text);
@@ -247,7 +248,7 @@ fn what_is_just_within_the_limits_is_read() {
     ];
     for stanza in rows {
         let reads = read_body(stanza.as_bytes());
-        let [Read::Stanza(read)] = &reads[..] else { panic!("{:.200}: {reads:?}", stanza) };
+        let [Read::Stanza(read)] = &reads[..] else { panic!("{stanza:.200}: {reads:?}") };
         assert!(!read.children.is_empty());
     }
 }
@@ -269,6 +270,16 @@ fn namespace_floods_cost_little() {
     let start = Instant::now();
     assert!(matches!(read_body(bytes.as_bytes())[..], [Read::Stanza(_)]));
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
+#[test]
+fn references_cost_little() {
+    let bytes = message(&format!("<body>{}</body>", "&lt;".repeat(60_000)));
+    let start = Instant::now();
+    let reads = read_body(bytes.as_bytes());
+    let [Read::Stanza(stanza)] = &reads[..] else { panic!("{} reads", reads.len()) };
+    assert_eq!(stanza.children[0].text(), "<".repeat(60_000));
+    assert!(start.elapsed() < Duration::from_millis(1_000), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -334,4 +345,94 @@ fn keepalives_cost_nothing() {
     let stanza = message("<body/>");
     let mut input = stanza.as_bytes();
     assert!(matches!(reader.read(&mut input), Some(Read::Stanza(_))));
+}
+
+/// A linear congruential generator (Knuth's constants): the same damage in every run.
+struct Damage(u64);
+
+impl Damage {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+
+    fn apply(&mut self, bytes: &mut Vec<u8>) {
+        const SPICE: [&[u8]; 12] = [
+            b"<",
+            b">",
+            b"'",
+            b"/",
+            b"&",
+            b"\xff",
+            b"\0",
+            b" xmlns='u'",
+            b"<a>",
+            b"</a>",
+            b"]]>",
+            b"&#x1F9D9;",
+        ];
+        let at = self.below(bytes.len());
+        match self.below(3) {
+            0 => drop(bytes.remove(at)),
+            1 => bytes[at] = self.below(256) as u8,
+            _ => drop(bytes.splice(at..at, SPICE[self.below(SPICE.len())].iter().copied())),
+        }
+    }
+}
+
+#[test]
+fn whatever_is_read_from_damaged_streams_is_whole() {
+    let inner = "<body xml:lang='en'>a &lt; b</body><x:x xmlns:x='urn:x' x:b='2' a='1'><x:y xmlns='v'><z/></x:y></x:x>";
+    let sound =
+        format!("{HEADER}{}<presence from='a@x.y/r' to='room@c.d/n'/></stream:stream>", message(inner));
+    let (mut damage, mut stanzas, mut failures) = (Damage(7), 0, 0);
+    for _ in 0..20_000 {
+        let mut bytes = sound.clone().into_bytes();
+        (0..=damage.below(3)).for_each(|_| damage.apply(&mut bytes));
+        let whole = read_in_pieces(component_reader(), &bytes, usize::MAX);
+        let in_pieces = read_in_pieces(component_reader(), &bytes, 1 + damage.below(9));
+        // Of two faults, which is met first may depend on the pieces.
+        assert_eq!((whole.len(), ending(&whole).is_some()), (in_pieces.len(), ending(&in_pieces).is_some()));
+        let sound_part = whole.len() - usize::from(ending(&whole).is_some());
+        assert_eq!(whole[..sound_part], in_pieces[..sound_part], "pieces change the meaning");
+        for read in whole {
+            match read {
+                Read::Stanza(stanza) => {
+                    assert_eq!(parse_stanzas(&stanza.to_xml()), [*stanza]);
+                    stanzas += 1;
+                }
+                Read::Failed(_) => failures += 1,
+                _ => {}
+            }
+        }
+    }
+    assert!(
+        stanzas > 1_000 && failures > 1_000,
+        "{stanzas} stanzas and {failures} failures: too little was tried"
+    );
+}
+
+#[tokio::test]
+async fn what_is_queued_is_written_in_order_and_nothing_after_the_end() {
+    let writer = Writer::new(1_000_000, 10_000);
+    let to = [Address::parse("u@x.y/1").expect("valid"), Address::parse("u@x.y/2").expect("valid")];
+    let numbered = |id: &str| Stanza::message("chat").with_id(id).with_from(&to[0]);
+    let burst = ["a", "b"].map(|id| Template::new(&numbered(id))).to_vec();
+    let outs = [
+        Outbound::One(Box::new(numbered("1").with_to(&to[0]))),
+        Outbound::FanOut { template: Template::new(&numbered("2")), to: to.as_slice().into() },
+        Outbound::Burst { templates: burst, to: to[1].clone() },
+    ];
+    for out in &outs {
+        assert_eq!(writer.push(out), Delivery::Accepted);
+    }
+    let big = Outbound::One(Box::new(numbered(&"i".repeat(10_001))));
+    assert_eq!(writer.push(&big), Delivery::NoRoute);
+    writer.close("</stream:stream>");
+    assert_eq!(writer.push(&outs[0]), Delivery::Closed);
+    let mut sink = Vec::new();
+    assert!(matches!(writer.run(&mut sink).await, Ended::Drained));
+    let mut expected = String::new();
+    outs.iter().for_each(|out| out.write(&mut expected));
+    assert_eq!(String::from_utf8(sink).expect("UTF-8"), format!("{expected}</stream:stream>"));
 }

@@ -101,7 +101,7 @@ impl Place<'_> {
     async fn receive(&self, connection: &mut Connection<OwnedReadHalf>) -> Result<(), StreamError> {
         loop {
             match heard(connection.next().await)? {
-                Some(Read::Stanza(stanza)) => self.from_client(*stanza),
+                Some(Read::Stanza(stanza)) => self.take(*stanza),
                 Some(Read::Refused(refused)) => {
                     let domain = self.session.jid.domain();
                     let _ = refused.answer(domain).map(|answer| self.session.writer.push_text(&answer));
@@ -113,7 +113,7 @@ impl Place<'_> {
         }
     }
 
-    fn from_client(&self, mut stanza: Stanza) {
+    fn take(&self, mut stanza: Stanza) {
         let jid = &self.session.jid;
         stanza.from = Some(jid.clone());
         let Some(to) = stanza.to.clone() else {

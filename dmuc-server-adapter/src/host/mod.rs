@@ -1,4 +1,7 @@
 //! The server around a MUC service.
+//!
+//! [`ComponentHost`] reaches any XMPP server as its external component; [`Acceptor`] is the other end of that
+//! protocol. [`Router`] is for a Rust server that has us in its own process.
 
 mod acceptor;
 mod c2s;

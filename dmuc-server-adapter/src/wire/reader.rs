@@ -398,6 +398,11 @@ impl From<NotWellFormed> for StreamError {
 /// Reads stanzas out of text that has no stream around it, such as what [`Outbound::write`] gives. Whatever is over
 /// the limits or not well-formed is left out, and what follows it as well.
 ///
+/// ```
+/// let stanzas = dmuc_server_adapter::wire::parse_stanzas("<presence from='a@b.c/d' to='room@e.f/nick'/>");
+/// assert_eq!(stanzas[0].to.as_ref().and_then(|to| to.resource()), Some("nick"));
+/// ```
+///
 /// [`Outbound::write`]: dmuc_core::stanza::Outbound::write
 #[must_use]
 pub fn parse_stanzas(xml: &str) -> Vec<Stanza> {
