@@ -1,0 +1,118 @@
+//! The daemon under test.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs::{create_dir_all, write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::process::Daemon;
+use crate::site::{COMPONENT_SECRET, Site};
+
+/// A `dmucd` with its configuration and its store.
+#[derive(Debug)]
+pub struct Dmucd {
+    daemon: Daemon,
+    directory: PathBuf,
+    name: String,
+}
+
+impl Dmucd {
+    /// Starts the component of a site, with all the other services as peers in both directions.
+    ///
+    /// # Panics
+    /// When it cannot be built or started.
+    pub fn start(site: &Site, peers: &[(&str, &str)], directory: &Path) -> Self {
+        let directory = directory.join("dmucd");
+        create_dir_all(&directory).expect("a directory can be made");
+        let config = configuration(site, peers, &directory);
+        write(directory.join("dmucd.toml"), config).expect("the configuration can be written");
+        let name = format!("dmucd-{}", site.service_domain);
+        Self { daemon: run(&name, &directory), directory, name }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.daemon.pid()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.daemon.is_running()
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        self.daemon.log()
+    }
+
+    /// Ends it without warning (`SIGKILL`).
+    pub fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    /// Starts it again on the same configuration and store.
+    pub fn restart(&mut self) {
+        self.daemon.kill();
+        self.daemon = run(&self.name, &self.directory);
+    }
+}
+
+fn run(name: &str, directory: &Path) -> Daemon {
+    let mut command = Command::new(binary());
+    command.arg("run").arg("--config").arg(directory.join("dmucd.toml")).current_dir(directory);
+    Daemon::start(name, directory, &mut command)
+}
+
+/// The daemon's program: what `DMUCD_BIN` names, or freshly built in the profile of the tests.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| env::var_os("DMUCD_BIN").map_or_else(build, PathBuf::from))
+}
+
+fn build() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own program");
+    let profile = test.ancestors().nth(2).expect("tests are two levels below the profile's directory");
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--quiet", "--locked", "--package", "dmucd"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if profile.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("cargo can be run");
+    assert!(status.success(), "dmucd does not build");
+    profile.join("dmucd")
+}
+
+fn configuration(site: &Site, peers: &[(&str, &str)], directory: &Path) -> String {
+    let Site { user_domain, service_domain, address, .. } = site;
+    let store = directory.join("dmuc.db");
+    let mut config = format!(
+        r#"[service]
+domain = "{service_domain}"
+user-domains = ["{user_domain}"]
+distribute = "owner"
+replicate = "at-once"
+redirect = "always"
+[component]
+host = "{address}"
+port = 5347
+secret = "{COMPONENT_SECRET}"
+[store]
+url = "sqlite:{}"
+[log]
+format = "human"
+level = "debug"
+"#,
+        store.display()
+    );
+    for (peer, vouched) in peers {
+        let _ = write!(
+            config,
+            "[[peer]]\ndomain = \"{peer}\"\nhost = true\nplace = true\nvouch = [\"{vouched}\"]\n"
+        );
+    }
+    config
+}
