@@ -27,7 +27,8 @@ impl Millis {
     #[must_use]
     pub fn to_stamp(self) -> String {
         let ms = i64::try_from(self.0).unwrap_or(i64::MAX);
-        let time = chrono::DateTime::from_timestamp_millis(ms).unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC);
+        let time =
+            chrono::DateTime::from_timestamp_millis(ms).unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC);
         time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
     }
 
@@ -84,7 +85,8 @@ pub struct NotHlc;
 impl FromStr for Hlc {
     type Err = NotHlc;
     fn from_str(text: &str) -> Result<Self, NotHlc> {
-        let plain = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let plain =
+            text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if !plain {
             return Err(NotHlc);
         }
@@ -191,6 +193,9 @@ mod tests {
         assert_eq!(Millis::from_stamp("2026-08-21T12:14:02.5+02:00"), Some(Millis(1_787_307_242_500)));
         assert_eq!(Millis::from_stamp("20260821T10:14:02"), Some(Millis(1_787_307_242_000)));
         assert_eq!(Millis::from_stamp("soon"), None);
-        assert_eq!("0198f3a2b1c40001".parse::<Hlc>().map(|h| h.to_string()).ok().as_deref(), Some("0198f3a2b1c40001"));
+        assert_eq!(
+            "0198f3a2b1c40001".parse::<Hlc>().map(|h| h.to_string()).ok().as_deref(),
+            Some("0198f3a2b1c40001")
+        );
     }
 }

@@ -2,26 +2,75 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use sha2::Sha256;
+
 use crate::address::Address;
 use crate::clock::Millis;
-use crate::io::{Action, Input};
+use crate::io::{Action, Cause, CommitId, Input};
 use crate::policy::ServicePolicy;
+use crate::record::{Card, Core, Head, Parts, Subject, part};
+use crate::replication::Replication;
+use crate::replication::log::Log;
+use crate::room::affiliations::{Affiliations, Standing};
+use crate::room::config::Config;
+use crate::room::history::History;
+use crate::room::occupants::{Occupant, Occupants};
+use crate::room::roles::Affiliation;
+use crate::stanza::{El, Payload, Stanza};
 use crate::storage::{Found, Frontier, LogEntry, RoomUid, StoreError, Tombstone};
+use crate::turn::Turn;
 
 /// One instance of a room, source or shadow. Deterministic: the same inputs give the same actions.
+///
+/// A panic in here is a bug, never bad input.
 #[derive(Debug)]
 pub struct Instance {
-    jid: Address,
-    policy: Arc<ServicePolicy>,
+    pub(crate) jid: Address,
+    pub(crate) policy: Arc<ServicePolicy>,
+    pub(crate) tombstone: Option<Tombstone>,
+    pub(crate) room: Option<RoomState>,
+    pub(crate) turn: Turn,
+    pub(crate) rng: ChaCha20Rng,
+    commits: CommitId,
+}
+
+/// Everything about a room that exists.
+#[derive(Debug)]
+pub(crate) struct RoomState {
+    pub head: Head,
+    pub config: Arc<Config>,
+    pub subject: Subject,
+    pub affiliations: Affiliations,
+    pub occupants: Occupants,
+    pub history: History,
+    pub log: Log,
+    pub replication: Replication,
 }
 
 impl Instance {
     /// An instance at an address that holds nothing (or a tombstone). It comes to life if an input creates a room;
     /// `seed` is 256 bits of entropy.
     #[must_use]
-    pub fn vacant(jid: &Address, tombstone: Option<Tombstone>, policy: Arc<ServicePolicy>, seed: [u8; 32]) -> Self {
-        let _ = (tombstone, seed);
-        Self { jid: jid.clone(), policy }
+    pub fn vacant(
+        jid: &Address,
+        tombstone: Option<Tombstone>,
+        policy: Arc<ServicePolicy>,
+        seed: [u8; 32],
+    ) -> Self {
+        Self {
+            jid: jid.clone(),
+            policy,
+            tombstone,
+            room: None,
+            turn: Turn::default(),
+            rng: ChaCha20Rng::from_seed(seed),
+            commits: CommitId(0),
+        }
     }
 
     /// An instance as the store has it. `recent` is the newest history, canonical order, at most
@@ -37,14 +86,59 @@ impl Instance {
         policy: Arc<ServicePolicy>,
         seed: [u8; 32],
     ) -> Result<Self, StoreError> {
-        let _ = (found, frontier, recent, seed);
-        Ok(Self { jid: jid.clone(), policy })
+        let core = Core::read(found)?;
+        let parts = Parts(found);
+        let mut affiliations = Affiliations::default();
+        for (who, standing) in parts.all::<Standing>("affiliation")? {
+            if let Ok(who) = Address::parse(&who) {
+                affiliations.set(who, standing);
+            }
+        }
+        let mut occupants = Occupants::new(policy.domain.as_str().into());
+        parts.all::<Occupant>("occupant")?.into_iter().for_each(|(_, occupant)| occupants.insert(occupant));
+        let mut log = Log::restore(policy.domain.as_str(), core.head.incarnation, core.clock, frontier);
+        recent.iter().for_each(|entry| log.note_held(&entry.event.pos));
+        let replication = Replication::restore(&parts, core.occupancy)?;
+        let mut instance = Self::vacant(jid, None, policy, seed);
+        instance.room = Some(RoomState {
+            history: History::restore(recent, instance.policy.history_max),
+            head: core.head,
+            config: core.config,
+            subject: core.subject,
+            affiliations,
+            occupants,
+            log,
+            replication,
+        });
+        Ok(instance)
     }
 
     /// Takes one input; gives everything that follows from it, in order.
     pub fn handle(&mut self, now: Millis, input: Input) -> Vec<Action> {
-        let _ = (now, input);
-        Vec::new()
+        let cause = match &input {
+            Input::Stanza(stanza) => Some(Cause::of(stanza)),
+            _ => None,
+        };
+        self.turn.begin(now, cause);
+        match input {
+            Input::Stanza(stanza) => self.handle_stanza(&stanza),
+            Input::SessionClosed(jid) => self.handle_session_closed(&jid),
+            Input::Answered { id, result } => self.handle_answer(id, result),
+            Input::Timer(timer) => self.handle_timer(timer),
+        }
+        self.turn.end(&mut self.commits)
+    }
+
+    /// The gate: what registered instances and their services say goes to replication, all else to the room.
+    fn handle_stanza(&mut self, stanza: &Stanza) {
+        let (Some(from), Some(_)) = (&stanza.from, &stanza.to) else { return };
+        if self.handle_awaited(stanza) {
+            return;
+        }
+        match self.sender(from, stanza) {
+            Some(peer) => self.handle_peer(&peer, stanza),
+            None => self.handle_user(stanza),
+        }
     }
 
     /// The room's address here.
@@ -56,23 +150,117 @@ impl Instance {
     /// The room's name for life, once there is a room.
     #[must_use]
     pub fn uid(&self) -> Option<RoomUid> {
-        None
+        self.room.as_ref().map(|room| room.head.uid)
     }
 
     /// Whether there is no room here (not yet, or not any more): the instance may be dropped.
     #[must_use]
     pub fn is_vacant(&self) -> bool {
-        true
+        self.room.is_none()
     }
 
     /// Whether nothing is under way that only memory knows: the instance may be dropped and restored later.
     #[must_use]
     pub fn may_hibernate(&self) -> bool {
-        true
+        self.room.as_ref().is_none_or(|room| room.replication.is_quiet())
     }
 
     /// Replaces the policy, for an operator's change.
     pub fn set_policy(&mut self, policy: Arc<ServicePolicy>) {
         self.policy = policy;
     }
+
+    /// What is known of the room's configuration.
+    #[must_use]
+    pub fn config(&self) -> Option<&Config> {
+        self.room.as_ref().map(|room| room.config.as_ref())
+    }
+
+    /// The room, for code that runs only when there is one.
+    pub(crate) fn room(&self) -> &RoomState {
+        self.room.as_ref().expect("callers have checked that the room exists")
+    }
+
+    /// The room, for code that runs only when there is one.
+    pub(crate) fn room_mut(&mut self) -> &mut RoomState {
+        self.room.as_mut().expect("callers have checked that the room exists")
+    }
+
+    /// Our service's domain as text.
+    pub(crate) fn here(&self) -> Arc<str> {
+        self.policy.domain.as_str().into()
+    }
+
+    /// The room's address with a nick behind it.
+    pub(crate) fn nick_jid(&self, nick: &str) -> Address {
+        self.jid.with_resource(nick).unwrap_or_else(|_| self.jid.clone())
+    }
+
+    /// Whether we are the source.
+    pub(crate) fn is_source(&self) -> bool {
+        self.room.as_ref().is_some_and(|room| room.head.source.as_ref() == Some(&self.jid))
+    }
+
+    /// The affiliation of a user, service administrators being owners.
+    pub(crate) fn affiliation(&self, jid: &Address) -> Affiliation {
+        if self.policy.is_admin(jid) { Affiliation::Owner } else { self.room().affiliations.of(jid) }
+    }
+
+    /// The occupant id of a real bare JID: the same at all instances, and nothing to go back from.
+    pub(crate) fn occupant_id(&self, jid: &Address) -> String {
+        let key = self.room().head.secret.as_bytes();
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+        mac.update(jid.bare_str().as_bytes());
+        BASE64.encode(&mac.finalize().into_bytes()[..24])
+    }
+
+    /// Fresh text of `bytes` random bytes.
+    pub(crate) fn token(&mut self, bytes: usize) -> String {
+        let mut random = vec![0; bytes];
+        self.rng.fill_bytes(&mut random);
+        BASE64.encode(random)
+    }
+
+    pub(crate) fn save_head(&mut self) {
+        let room = self.room.as_ref().expect("only a room is saved");
+        self.turn.put(part::HEAD, &room.head);
+        let shadow = room.head.firsthost != self.policy.domain;
+        let card = Card {
+            name: room.config.name.clone(),
+            public: room.config.public && !room.head.locked,
+            firsthost: shadow.then(|| room.head.firsthost.clone()),
+        };
+        self.turn.put(part::CARD, &card);
+    }
+
+    pub(crate) fn save_occupant(&mut self, occupant: &Occupant) {
+        self.turn.put(&part::occupant(&occupant.id(), &occupant.nick), occupant);
+    }
+
+    pub(crate) fn forget_occupant(&mut self, occupant: &Occupant) {
+        self.turn.delete(part::occupant(&occupant.id(), &occupant.nick));
+    }
+
+    /// Sends one stanza, serialised once, to every client at this instance.
+    pub(crate) fn to_all_here(&mut self, stanza: &Stanza) {
+        let all = self.room_mut().occupants.audience().all;
+        self.turn.fan_out(stanza, all);
+    }
+
+    /// A message of the room itself with status codes for everyone here (XEP-0045 §10.2.1).
+    pub(crate) fn announce_statuses(&mut self, codes: &[u16]) {
+        if codes.is_empty() {
+            return;
+        }
+        let x = codes.iter().fold(El::new("x", crate::ns::MUC_USER), |x, code| {
+            x.child(El::new("status", crate::ns::MUC_USER).attr("code", code.to_string()))
+        });
+        let message = Stanza::message("groupchat").with_from(&self.jid.clone()).with(x.payload());
+        self.to_all_here(&message);
+    }
+}
+
+/// `<occupant-id/>` (XEP-0421).
+pub(crate) fn occupant_id_payload(oid: &str) -> Payload {
+    El::new("occupant-id", crate::ns::OCCUPANT_ID).attr("id", oid).payload()
 }

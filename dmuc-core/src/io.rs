@@ -71,11 +71,21 @@ impl Cause {
         }
     }
 
+    /// The empty result for it, if it was an iq.
+    #[must_use]
+    pub fn result(self) -> Stanza {
+        self.into_stanza().result()
+    }
+
+    fn into_stanza(self) -> Stanza {
+        let Self { kind, from, to, id, ty } = self;
+        Stanza { kind, from, to, id, ty, lang: None, children: Vec::new() }
+    }
+
     /// The answer to it, if it may have one.
     #[must_use]
     pub fn refusal(self, error: &StanzaError) -> Option<Stanza> {
-        let Self { kind, from, to, id, ty } = self;
-        Stanza { kind, from, to, id, ty, lang: None, children: Vec::new() }.error(error)
+        self.into_stanza().error(error)
     }
 }
 

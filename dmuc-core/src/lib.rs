@@ -15,10 +15,13 @@ pub mod nick;
 pub mod ns;
 pub mod outbox;
 pub mod policy;
+pub mod record;
+pub mod replication;
 pub mod room;
 pub mod service;
 pub mod stanza;
 pub mod storage;
+mod turn;
 
 pub use address::Address;
 pub use clock::Millis;

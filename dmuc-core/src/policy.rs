@@ -289,7 +289,10 @@ mod tests {
     fn what_is_not_allowed_is_denied() {
         let rules: PeerRules = [
             PeerRule::allow("rooms.macbeth.lit"),
-            PeerRule { place: true, ..PeerRule { domain: "conference.marlowe.lit".into(), ..PeerRule::default() } },
+            PeerRule {
+                place: true,
+                ..PeerRule { domain: "conference.marlowe.lit".into(), ..PeerRule::default() }
+            },
         ]
         .into_iter()
         .collect();

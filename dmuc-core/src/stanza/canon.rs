@@ -96,8 +96,10 @@ impl Canon {
         match event {
             Event::XmlDeclaration(..) => false,
             Event::StartElement(_, (ns, name), attributes) => {
-                let mut flat: Vec<(&str, &str, &str)> =
-                    attributes.iter().map(|((ns, name), value)| (ns.as_str(), name.as_str(), value.as_str())).collect();
+                let mut flat: Vec<(&str, &str, &str)> = attributes
+                    .iter()
+                    .map(|((ns, name), value)| (ns.as_str(), name.as_str(), value.as_str()))
+                    .collect();
                 self.start(ns.as_str(), name.as_str(), &mut flat);
                 false
             }

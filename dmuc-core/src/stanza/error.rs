@@ -98,9 +98,11 @@ impl Condition {
     pub fn usual_kind(&self) -> ErrorKind {
         match self {
             Self::Forbidden | Self::NotAuthorized | Self::RegistrationRequired => ErrorKind::Auth,
-            Self::BadRequest | Self::JidMalformed | Self::NotAcceptable | Self::PolicyViolation | Self::Redirect(_) => {
-                ErrorKind::Modify
-            }
+            Self::BadRequest
+            | Self::JidMalformed
+            | Self::NotAcceptable
+            | Self::PolicyViolation
+            | Self::Redirect(_) => ErrorKind::Modify,
             Self::RecipientUnavailable
             | Self::RemoteServerTimeout
             | Self::ResourceConstraint

@@ -242,7 +242,11 @@ impl El {
         let (ns, name_len) = (self.ns, self.name.len());
         let mut xml = String::with_capacity(64 + self.inner.len());
         self.write(ns::STANZA, &mut xml);
-        Payload { xml: xml.into(), ns: ns.into(), name_len: u16::try_from(name_len).expect("short literal names") }
+        Payload {
+            xml: xml.into(),
+            ns: ns.into(),
+            name_len: u16::try_from(name_len).expect("short literal names"),
+        }
     }
 }
 

@@ -37,7 +37,11 @@ impl StoreError {
     }
 
     /// An error with its cause.
-    pub fn caused(kind: StoreErrorKind, operation: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn caused(
+        kind: StoreErrorKind,
+        operation: &'static str,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
         Self { kind, operation, source: Some(source.into()) }
     }
 }

@@ -190,7 +190,8 @@ pub trait Room: Send + Sync {
     ///
     /// # Errors
     /// `Conflict` while another node holds it; `Unavailable`.
-    async fn acquire(&self, room: RoomUid, node: &str, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError>;
+    async fn acquire(&self, room: RoomUid, node: &str, now: Millis, ttl_ms: u64)
+    -> Result<Lease, StoreError>;
 
     /// Prolongs a lease that is still the newest.
     ///
@@ -208,7 +209,12 @@ pub trait Room: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn list(&self, domain: &str, after: Option<&Address>, limit: u32) -> Result<Vec<Listed>, StoreError>;
+    async fn list(
+        &self,
+        domain: &str,
+        after: Option<&Address>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError>;
 }
 
 /// What one origin's log holds here.
@@ -287,7 +293,13 @@ pub trait HistoryStore: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.
-    async fn range(&self, room: RoomUid, from: &Position, to: u64, limit: u32) -> Result<Vec<LogEntry>, StoreError>;
+    async fn range(
+        &self,
+        room: RoomUid,
+        from: &Position,
+        to: u64,
+        limit: u32,
+    ) -> Result<Vec<LogEntry>, StoreError>;
 
     /// The newest entries within limits, ascending in canonical order.
     ///

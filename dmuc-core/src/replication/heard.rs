@@ -1,0 +1,132 @@
+//! Messages of occupants of other instances.
+
+use crate::event::Event;
+use crate::instance::{Instance, occupant_id_payload};
+use crate::nick::Nick;
+use crate::ns;
+use crate::replication::gate::Peer;
+use crate::replication::payload::{Ev, condition};
+use crate::replication::shadow::Heard;
+use crate::room::message::Speaker;
+use crate::room::occupants::Occupant;
+use crate::room::roles::Affiliation;
+use crate::room::strip;
+use crate::stanza::{Condition, ErrorKind, Payload, Stanza, StanzaError};
+
+impl Instance {
+    /// A peer's occupant says something to everyone.
+    pub(crate) fn hear_message(&mut self, peer: &Peer, stanza: &Stanza) {
+        if let Err(refusal) = self.try_hear_message(peer, stanza) {
+            self.report(peer, "refused a message");
+            self.turn.refuse(stanza, refusal);
+        }
+    }
+
+    fn try_hear_message(&mut self, peer: &Peer, stanza: &Stanza) -> Heard {
+        self.only_instance(peer)?;
+        let ev: Option<Ev> = stanza.child("ev", ns::SYNC).and_then(Payload::typed);
+        if ev.as_ref().and_then(|ev| ev.o.as_deref()).is_some_and(|o| o != &*peer.domain) {
+            return Err(StanzaError::of_kind(Condition::NotAllowed, ErrorKind::Cancel)
+                .because("Events come from their origin, or are asked for."));
+        }
+        if ev.as_ref().is_some_and(|ev| !self.room().log.is_new(&ev.position(&peer.domain))) {
+            return Ok(());
+        }
+        let speaker = self.speaker(peer, stanza)?;
+        let room = peer.room.clone().ok_or(Condition::Forbidden)?;
+        let content = said(stanza, &room);
+        self.may_say(&speaker, &content)?;
+        match ev {
+            Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content),
+            None if strip::is_ephemeral(&content) || !peer.core_only => {
+                self.relay_in_passing(stanza, &speaker, content)
+            }
+            None => self.adopt(&speaker, stanza, content),
+        }
+        Ok(())
+    }
+
+    /// The occupant that a peer speaks for: one of its own, and not banned here.
+    fn speaker(&self, peer: &Peer, stanza: &Stanza) -> Result<Occupant, StanzaError> {
+        let nick =
+            stanza.from.as_ref().and_then(|from| from.resource()).and_then(|nick| Nick::parse(nick).ok());
+        let occupant = nick.and_then(|nick| self.room().occupants.remote(&peer.domain, &nick));
+        let unknown = || {
+            StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Modify)
+                .with(condition("unknown-occupant"))
+        };
+        let occupant = occupant.ok_or_else(unknown)?;
+        if self.affiliation_of(occupant) == Affiliation::Outcast {
+            return Err(Condition::Forbidden.into());
+        }
+        Ok(occupant.clone())
+    }
+
+    fn take_event(
+        &mut self,
+        peer: &Peer,
+        stanza: &Stanza,
+        ev: &Ev,
+        speaker: &Occupant,
+        content: Vec<Payload>,
+    ) {
+        let now = self.turn.now;
+        self.room_mut().log.observe(ev.h, now);
+        self.record(Event {
+            pos: ev.position(&peer.domain),
+            h: ev.h,
+            id: ev.id,
+            deps: ev.dependencies(),
+            nick: Some(speaker.nick.clone()),
+            oid: Some(speaker.oid.clone()),
+            jid: speaker.jid.clone(),
+            stanza: stanza.id.as_deref().map(str::to_owned),
+            lang: stanza.lang.as_deref().map(str::to_owned),
+            content,
+        });
+    }
+
+    /// Shows here what is not worth keeping.
+    fn relay_in_passing(&mut self, stanza: &Stanza, speaker: &Occupant, content: Vec<Payload>) {
+        let mut message = Stanza::message("groupchat")
+            .with_from(&self.nick_jid(speaker.nick.as_str()))
+            .with_all(content)
+            .with(occupant_id_payload(&speaker.oid));
+        message.id.clone_from(&stanza.id);
+        message.lang.clone_from(&stanza.lang);
+        self.to_all_here(&message);
+    }
+
+    /// A plain XEP-0281 peer keeps no log: its messages go into ours. The source passes them on to the others; a shadow
+    /// keeps them to itself, since its source has told everyone.
+    fn adopt(&mut self, speaker: &Occupant, stanza: &Stanza, content: Vec<Payload>) {
+        if self.is_source() {
+            self.publish(Speaker::from(speaker), stanza, content);
+        } else {
+            let event = self.mint(Speaker::from(speaker), stanza, content);
+            self.record(event);
+        }
+    }
+
+    /// A peer's occupant writes privately to one of ours.
+    pub(crate) fn hear_private(&mut self, peer: &Peer, stanza: &Stanza) {
+        let done = self.only_instance(peer).and_then(|_| {
+            let from = self.speaker(peer, stanza)?;
+            let to = stanza.to.as_ref().ok_or(Condition::BadRequest)?;
+            let nick = self.read_nick(to)?;
+            let to = self.room().occupants.by_nick(&nick).filter(|to| self.room().occupants.is_here(to));
+            let to = to.cloned().ok_or(Condition::ItemNotFound)?;
+            self.may_whisper(&from, &to)?;
+            self.pass_private(&from, &to, stanza);
+            Ok(())
+        });
+        if let Err(refusal) = done {
+            self.turn.refuse(stanza, refusal);
+        }
+    }
+}
+
+/// What a peer's message says, without what instances add.
+pub(crate) fn said(stanza: &Stanza, room: &crate::Address) -> Vec<Payload> {
+    stanza.children.iter().filter(|child| !strip::is_reserved(child, room)).cloned().collect()
+}

@@ -1,0 +1,163 @@
+//! Changes that are made at one instance and decided at another: configuration and affiliations by the source, kicks by
+//! the instance of whoever is kicked.
+
+use minidom::Element;
+
+use crate::address::Address;
+use crate::event::EventId;
+use crate::instance::Instance;
+use crate::io::Cause;
+use crate::nick::Nick;
+use crate::ns;
+use crate::replication::Asked;
+use crate::replication::gate::Peer;
+use crate::replication::payload::{Verdict, condition};
+use crate::replication::shadow::{Heard, tree};
+use crate::room::admin::{Actor, Order};
+use crate::room::roles::{Affiliation, Role};
+use crate::stanza::{Condition, El, Payload, Stanza, StanzaError};
+
+impl Instance {
+    /// Sends ordered changes of role and affiliation to the source; its verdict answers the user.
+    pub(crate) fn propose_orders(&mut self, actor: &Actor, orders: &[Order], cause: Option<Cause>) {
+        let items = orders.iter().map(Order::element);
+        let query = El::new("query", ns::MUC_ADMIN).children(items);
+        let base = self.room().head.aff;
+        self.propose(&actor.jid.clone(), base, &query.payload(), cause);
+    }
+
+    /// Sends an owner's request to the source.
+    pub(crate) fn propose_owner_set(&mut self, actor: &Address, query: &Element, cause: Cause) {
+        let base = self.room().head.cfg;
+        match Payload::parse_xml(&String::from(query)) {
+            Ok(query) => self.propose(&actor.to_bare(), base, &query, Some(cause)),
+            Err(_) => self.turn.send_opt(cause.refusal(&Condition::BadRequest.into())),
+        }
+    }
+
+    fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
+        let Some(source) = self.room().head.source.clone().filter(|_| !self.room().head.core_only) else {
+            let unreachable = source_unreachable();
+            return self.turn.send_opt(cause.and_then(|cause| cause.refusal(&unreachable)));
+        };
+        let h = self.claim_stamp();
+        let proposal = El::new("propose", ns::SYNC)
+            .attr("id", EventId::random(&mut self.rng).to_string())
+            .attr("h", h.to_string())
+            .attr("base", base.to_string())
+            .attr("actor", actor.as_str())
+            .payload_child(what);
+        self.ask(&source, "set", proposal.payload(), Asked::ForUser(cause));
+    }
+
+    /// A shadow sends what one of its users wants of the source. The actor is one of its own, and has only the
+    /// privileges that our list gives.
+    pub(crate) fn hear_proposal(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
+        self.only_instance(peer)?;
+        if !self.is_source() {
+            return Err(StanzaError::new(Condition::Forbidden).with(condition("not-source")));
+        }
+        let request = tree(request)?;
+        let id: EventId = request.attr("id").and_then(|id| id.parse().ok()).ok_or(Condition::BadRequest)?;
+        let actor =
+            request.attr("actor").and_then(|jid| Address::parse(jid).ok()).ok_or(Condition::JidMalformed)?;
+        self.only_vouched(peer, &actor)?;
+        let wish = request.children().next().ok_or(Condition::BadRequest)?;
+        self.decide(&actor.to_bare(), &peer.domain, wish)?;
+        let verdict = Verdict { id, ok: true, why: None };
+        self.turn.send(stanza.result().with(Payload::of(&verdict)));
+        Ok(())
+    }
+
+    fn decide(&mut self, actor: &Address, home: &str, wish: &Element) -> Heard {
+        if wish.is("query", ns::MUC_ADMIN) {
+            let actor = self.remote_actor(actor, home);
+            let orders = self.read_orders(wish)?;
+            self.check_orders(&actor, &orders)?;
+            self.mint_orders(Some(&actor), &orders);
+            return Ok(());
+        }
+        if !wish.is("query", ns::MUC_OWNER) {
+            return Err(Condition::BadRequest.into());
+        }
+        if self.affiliation(actor) < Affiliation::Owner {
+            return Err(StanzaError::new(Condition::Forbidden).because("Only owners may do this."));
+        }
+        self.owner_order(wish)
+    }
+
+    /// What a user of a peer's instance is here.
+    fn remote_actor(&self, jid: &Address, home: &str) -> Actor {
+        let occupant =
+            self.room().occupants.of_home(home).find(|occupant| occupant.jid.as_ref() == Some(jid));
+        Actor {
+            nick: occupant.map(|occupant| occupant.nick.clone()),
+            affiliation: self.affiliation(jid),
+            role: occupant.map_or(Role::None, |occupant| occupant.role),
+            jid: jid.clone(),
+        }
+    }
+
+    /// Sends a kick to the instance of whoever is kicked; true if its answer is awaited.
+    pub(crate) fn forward_kick(&mut self, actor: &Actor, kick: &Order, cause: Option<Cause>) -> bool {
+        let Ok(target) = self.order_occupant(kick).cloned() else { return false };
+        let Some(instance) = self.room().replication.instance(&target.home).cloned() else { return false };
+        let kick = Order { nick: Some(target.claimed.clone()), jid: None, ..kick.clone() };
+        let query = El::new("query", ns::MUC_ADMIN).child(kick.element()).payload();
+        let from = actor.nick.as_ref().map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str()));
+        self.ask_as(from, &instance.jid, "set", query, Asked::ForUser(cause));
+        true
+    }
+
+    /// A peer's moderator kicks one of our occupants: its privilege is checked against our own list.
+    pub(crate) fn hear_kick(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
+        self.only_instance(peer)?;
+        let nick = stanza.from.as_ref().and_then(Address::resource).and_then(|nick| Nick::parse(nick).ok());
+        let moderator = nick.and_then(|nick| self.room().occupants.remote(&peer.domain, &nick)).cloned();
+        let moderator = moderator
+            .ok_or_else(|| StanzaError::new(Condition::Forbidden).with(condition("unknown-occupant")))?;
+        let actor = Actor {
+            affiliation: self.affiliation_of(&moderator),
+            nick: Some(moderator.nick),
+            role: moderator.role,
+            jid: moderator.jid.unwrap_or_else(|| self.jid.clone()),
+        };
+        let orders = self.read_orders(&tree(request)?)?;
+        if !orders.iter().all(Order::is_kick) {
+            return Err(StanzaError::new(Condition::Forbidden).with(condition("not-source")));
+        }
+        self.check_orders(&actor, &orders)?;
+        for order in &orders {
+            if !self.kick_here(&actor, order) {
+                return Err(Condition::ItemNotFound.into());
+            }
+        }
+        self.turn.send(stanza.result());
+        self.close_if_deserted();
+        Ok(())
+    }
+
+    /// What another instance decided, told to the user who asked.
+    pub(crate) fn answer_user(&mut self, cause: Option<Cause>, stanza: &Stanza, ok: bool) {
+        let Some(cause) = cause else { return };
+        if ok {
+            return self.turn.send(cause.result());
+        }
+        let error = stanza.child("error", ns::STANZA).cloned();
+        let unreachable = matches!(
+            super::source::error_condition(stanza).as_deref(),
+            Some("remote-server-timeout" | "remote-server-not-found" | "service-unavailable")
+        );
+        let refusal = cause.refusal(&source_unreachable());
+        self.turn.send_opt(refusal.map(|refusal| match error.filter(|_| !unreachable) {
+            Some(error) => Stanza { children: vec![error], ..refusal },
+            None => refusal,
+        }));
+    }
+}
+
+fn source_unreachable() -> StanzaError {
+    StanzaError::new(Condition::RecipientUnavailable)
+        .with(condition("source-unreachable"))
+        .because("The room's source cannot be reached.")
+}

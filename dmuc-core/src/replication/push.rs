@@ -1,0 +1,179 @@
+//! What we tell the other instances: one stanza each, serialised once.
+
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::instance::Instance;
+use crate::nick::Nick;
+use crate::ns;
+use crate::record::part;
+use crate::replication::payload::{At, Ver};
+use crate::replication::{Asked, InstanceInfo, Standing};
+use crate::room::affiliations::Standing as Affiliated;
+use crate::room::occupants::Occupant;
+use crate::room::owner::Ending;
+use crate::room::presence::Notice;
+use crate::stanza::{El, Payload, Stanza};
+
+impl Instance {
+    /// The active instances' addresses of an occupant with this nick.
+    fn peers_of(&self, nick: &Nick) -> Arc<[Address]> {
+        let active = self.room().replication.active();
+        active.filter_map(|instance| instance.jid.with_resource(nick.as_str()).ok()).collect()
+    }
+
+    /// A message of an occupant here, to every other instance.
+    pub(crate) fn push_message(&mut self, message: &Stanza, nick: &Nick) {
+        let peers = self.peers_of(nick);
+        self.turn.fan_out(message, peers);
+    }
+
+    /// A presence of an occupant here, to every other instance, under a new version of our occupancy.
+    pub(crate) fn push_presence(&mut self, occupant: &Occupant, notice: &Notice) {
+        let peers = self.peers_of(&occupant.nick);
+        if peers.is_empty() && self.room().replication.instances.is_empty() {
+            return;
+        }
+        let ver = self.next_occupancy();
+        let at = At { ver, h: occupant.claim, oid: Some(occupant.oid.clone()) };
+        let said = if notice.gone { &notice.last_words } else { occupant.presence() };
+        let mut presence = Stanza::presence()
+            .with_from(&self.nick_jid(occupant.nick.as_str()))
+            .with_all(said.iter().cloned())
+            .with(self.user_extension(occupant, notice, true))
+            .with(Payload::of(&at));
+        presence.ty = notice.gone.then(|| "unavailable".into());
+        self.turn.fan_out(&presence, peers);
+    }
+
+    fn next_occupancy(&mut self) -> u64 {
+        self.room_mut().replication.occupancy += 1;
+        let ver = self.room().replication.occupancy;
+        self.turn.put(part::OCCUPANCY, &ver);
+        ver
+    }
+
+    /// A private message to an occupant of another instance, to that instance alone.
+    pub(crate) fn push_private(&mut self, message: Stanza, to: &Occupant) {
+        let Some(instance) = self.room().replication.instance(&to.home) else { return };
+        if let Ok(jid) = instance.jid.with_resource(to.claimed.as_str()) {
+            self.turn.send(message.with_to(&jid));
+        }
+    }
+
+    /// Asks a peer for something; the answer comes back as `what`.
+    pub(crate) fn ask(&mut self, to: &Address, ty: &str, request: Payload, what: Asked) {
+        self.ask_as(self.jid.clone(), to, ty, request, what);
+    }
+
+    /// The same in the name of one of our occupants, or of the service. The id leads an answer to the service back to
+    /// this room.
+    pub(crate) fn ask_as(&mut self, from: Address, to: &Address, ty: &str, request: Payload, what: Asked) {
+        let number = self.room_mut().replication.number();
+        let salt = self.token(6);
+        let id = match from.local() {
+            Some(_) => format!("dmuc-{number}-{salt}"),
+            None => format!("dmuc-{number}-{salt}:{}", self.jid.local().unwrap_or("")),
+        };
+        self.room_mut().replication.await_answer(&id, to, what);
+        self.turn.send(Stanza::iq(ty, &id).with_from(&from).with_to(to).with(request));
+    }
+
+    /// The configuration, to all shadows.
+    pub(crate) fn push_config(&mut self) {
+        for instance in self.shadows() {
+            self.send_config(&instance);
+        }
+    }
+
+    pub(crate) fn send_config(&mut self, to: &InstanceInfo) {
+        let room = self.room();
+        let form = Payload::of(&room.config.submission());
+        let mut config = El::new("config", ns::DMUC).payload_child(&form);
+        if !to.core_only {
+            config = config.payload_child(&Payload::of(&Ver { term: room.head.term, number: room.head.cfg }));
+        }
+        self.ask(&to.jid, "set", config.payload(), Asked::Config);
+    }
+
+    /// What changed in the affiliation list after version `since`, to all shadows.
+    pub(crate) fn push_affiliations(&mut self, since: u64) {
+        for instance in self.shadows().into_iter().filter(|instance| !instance.core_only) {
+            self.send_affiliations(&instance, Some(since));
+        }
+    }
+
+    /// The list, whole or after a version.
+    pub(crate) fn send_affiliations(&mut self, to: &InstanceInfo, since: Option<u64>) {
+        let room = self.room();
+        let item = |(jid, standing): (&Address, &Affiliated)| {
+            let item = El::new("item", ns::SYNC)
+                .attr("jid", jid.as_str())
+                .attr("affiliation", standing.affiliation.as_str())
+                .attr_opt("nick", standing.nick.as_deref())
+                .attr_opt("role", standing.role.map(|role| role.as_str()))
+                .attr("n", standing.n.to_string());
+            match &standing.reason {
+                Some(reason) => item.child(El::new("reason", ns::SYNC).text(reason)),
+                None => item,
+            }
+        };
+        let list = El::new("affiliations", ns::SYNC)
+            .attr("term", room.head.term.to_string())
+            .attr_opt("since", since.map(|n| n.to_string()))
+            .attr("until", room.head.aff.to_string())
+            .children(room.affiliations.since(since.unwrap_or(0)).map(item));
+        self.ask(&to.jid, "set", list.payload(), Asked::Told);
+    }
+
+    /// The instances of the room, ourselves first.
+    pub(crate) fn instances_element(&self) -> El {
+        let room = self.room();
+        let instance = |jid: &Address, rank: u32, vouch: &[String], standing: Standing| {
+            let vouched = vouch.iter().map(|domain| El::new("vouch", ns::SYNC).text(domain));
+            let state = (standing == Standing::Suspended).then_some("suspended");
+            let element =
+                El::new("instance", ns::SYNC).attr("jid", jid.as_str()).attr("rank", rank.to_string());
+            element.attr_opt("state", state).children(vouched)
+        };
+        let ourselves = instance(&self.jid, 0, &self.policy.user_domains, Standing::Active);
+        let known = room.replication.instances.iter().filter(|instance| !instance.core_only);
+        let others = known.map(|i| instance(&i.jid, i.rank, &i.vouch, i.standing));
+        El::new("instances", ns::SYNC)
+            .attr("uid", room.head.uid.to_string())
+            .attr("term", room.head.term.to_string())
+            .attr("ver", room.head.ins.to_string())
+            .attr("secret", &room.head.secret)
+            .child(ourselves)
+            .children(others)
+    }
+
+    /// The shadows, if we are the source.
+    pub(crate) fn shadows(&self) -> Vec<InstanceInfo> {
+        if self.is_source() { self.room().replication.active().cloned().collect() } else { Vec::new() }
+    }
+
+    /// The room ends: every shadow is told (`<tombstone/>`), if we are the source.
+    pub(crate) fn tell_peers_of_the_end(&mut self, ending: Option<&Ending>) {
+        let room = self.room();
+        let mut stone = El::new("tombstone", ns::SYNC)
+            .attr("uid", room.head.uid.to_string())
+            .attr("term", room.head.term.to_string())
+            .attr("h", room.log.last_stamp().to_string())
+            .attr_opt("alt", ending.and_then(|ending| ending.alternate.as_ref()).map(Address::as_str));
+        if let Some(reason) = ending.and_then(|ending| ending.reason.as_deref()) {
+            stone = stone.child(El::new("reason", ns::SYNC).text(reason));
+        }
+        let stone = stone.payload();
+        for shadow in self.shadows().into_iter().filter(|shadow| !shadow.core_only) {
+            self.ask(&shadow.jid, "set", stone.clone(), Asked::Told);
+        }
+    }
+
+    /// A fresh id under which a request between occupants is passed on.
+    pub(crate) fn remember_relay(&mut self, asker: &Address, original: &str) -> String {
+        let id = self.token(12);
+        self.room_mut().replication.remember_relay(id.clone(), asker, original);
+        id
+    }
+}

@@ -1,0 +1,277 @@
+//! Moderator and admin use cases (XEP-0045 §8, §9): lists, and changes of role and affiliation.
+
+use minidom::Element;
+
+use crate::address::Address;
+use crate::instance::Instance;
+use crate::io::Cause;
+use crate::nick::Nick;
+use crate::ns;
+use crate::room::occupants::Occupant;
+use crate::room::presence::Notice;
+use crate::room::roles::{Affiliation, Role, may_change_affiliation, may_change_role};
+use crate::stanza::{Condition, El, ErrorKind, Stanza, StanzaError};
+
+/// Who wants something done.
+#[derive(Debug, Clone)]
+pub(crate) struct Actor {
+    pub nick: Option<Nick>,
+    pub jid: Address,
+    pub affiliation: Affiliation,
+    pub role: Role,
+}
+
+/// One `<item/>` of a change.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub jid: Option<Address>,
+    pub nick: Option<Nick>,
+    pub affiliation: Option<Affiliation>,
+    pub role: Option<Role>,
+    pub reason: Option<String>,
+}
+
+impl Order {
+    pub fn about(jid: Address) -> Self {
+        Self { jid: Some(jid), nick: None, affiliation: None, role: None, reason: None }
+    }
+
+    /// As an `<item/>`, for a peer.
+    pub fn element(&self) -> El {
+        let item = El::new("item", ns::MUC_ADMIN)
+            .attr_opt("jid", self.jid.as_ref().map(Address::as_str))
+            .attr_opt("nick", self.nick.as_ref().map(Nick::as_str))
+            .attr_opt("affiliation", self.affiliation.map(Affiliation::as_str))
+            .attr_opt("role", self.role.map(Role::as_str));
+        match &self.reason {
+            Some(reason) => item.child(El::new("reason", ns::MUC_ADMIN).text(reason)),
+            None => item,
+        }
+    }
+
+    /// Whether it puts somebody out of the room without further effect.
+    pub fn is_kick(&self) -> bool {
+        self.role == Some(Role::None)
+    }
+}
+
+impl Instance {
+    /// A `muc#admin` request of a user.
+    pub(crate) fn handle_admin(&mut self, stanza: &Stanza, query: &Element) {
+        let Some(from) = &stanza.from else { return };
+        let actor = self.actor(from);
+        let done = match stanza.ty() {
+            "get" => self
+                .admin_list(&actor, query)
+                .map(|list| self.turn.send(stanza.result().with(list.payload()))),
+            _ => self.read_orders(query).and_then(|orders| {
+                self.check_orders(&actor, &orders)?;
+                self.carry_out_or_propose(&actor, orders, Some(stanza));
+                Ok(())
+            }),
+        };
+        if let Err(refusal) = done {
+            self.turn.refuse(stanza, refusal);
+        }
+    }
+
+    /// What a user is in this room, in it or not.
+    pub(crate) fn actor(&self, from: &Address) -> Actor {
+        let occupant = self.room().occupants.of_session(from);
+        let bare = from.to_bare();
+        Actor {
+            nick: occupant.map(|occupant| occupant.nick.clone()),
+            affiliation: self.affiliation(&bare),
+            role: occupant.map_or(Role::None, |occupant| occupant.role),
+            jid: bare,
+        }
+    }
+
+    fn admin_list(&self, actor: &Actor, query: &Element) -> Result<El, StanzaError> {
+        let item = query.get_child("item", ns::MUC_ADMIN).ok_or(Condition::BadRequest)?;
+        let list = El::new("query", ns::MUC_ADMIN);
+        match (item.attr("affiliation"), item.attr("role")) {
+            (Some(affiliation), _) => {
+                let affiliation = affiliation.parse().map_err(|_| Condition::BadRequest)?;
+                self.may_list(actor, affiliation)?;
+                Ok(list.children(self.affiliation_items(affiliation)))
+            }
+            (None, Some(role)) => {
+                let role = role.parse().map_err(|_| Condition::BadRequest)?;
+                if actor.role < Role::Moderator && actor.affiliation < Affiliation::Admin {
+                    return Err(Condition::Forbidden.into());
+                }
+                Ok(list.children(self.role_items(role)))
+            }
+            (None, None) => Err(Condition::BadRequest.into()),
+        }
+    }
+
+    /// Bans and members are for admins, and members for occupants if the room shows them; admins and owners are for
+    /// owners and admins.
+    fn may_list(&self, actor: &Actor, affiliation: Affiliation) -> Result<(), StanzaError> {
+        let members_shown = affiliation == Affiliation::Member
+            && actor.role > Role::None
+            && self.room().config.get_member_list.contains(&actor.role);
+        if actor.affiliation >= Affiliation::Admin || members_shown {
+            return Ok(());
+        }
+        Err(Condition::Forbidden.into())
+    }
+
+    fn affiliation_items(&self, affiliation: Affiliation) -> Vec<El> {
+        let listed = self.room().affiliations.with(affiliation);
+        let item = |(jid, standing): (&Address, &super::affiliations::Standing)| {
+            let item = El::new("item", ns::MUC_ADMIN)
+                .attr("affiliation", affiliation.as_str())
+                .attr("jid", jid.as_str())
+                .attr_opt("nick", standing.nick.as_deref());
+            match &standing.reason {
+                Some(reason) => item.child(El::new("reason", ns::MUC_ADMIN).text(reason)),
+                None => item,
+            }
+        };
+        if affiliation == Affiliation::None { Vec::new() } else { listed.map(item).collect() }
+    }
+
+    fn role_items(&self, role: Role) -> Vec<El> {
+        let listed = self.room().occupants.iter().filter(|occupant| occupant.role == role);
+        listed
+            .map(|occupant| {
+                El::new("item", ns::MUC_ADMIN)
+                    .attr("affiliation", self.affiliation_of(occupant).as_str())
+                    .attr("role", role.as_str())
+                    .attr("nick", occupant.nick.as_str())
+                    .attr_opt("jid", occupant.shown_jid().map(Address::as_str))
+            })
+            .collect()
+    }
+
+    /// Reads the items of a change.
+    pub(crate) fn read_orders(&self, query: &Element) -> Result<Vec<Order>, StanzaError> {
+        let items: Vec<&Element> = query.children().filter(|child| child.is("item", ns::MUC_ADMIN)).collect();
+        if items.is_empty() {
+            return Err(Condition::BadRequest.into());
+        }
+        if items.len() > self.policy.items_max {
+            return Err(
+                StanzaError::new(Condition::PolicyViolation).because("Too many items in one request.")
+            );
+        }
+        items.into_iter().map(read_order).collect()
+    }
+
+    /// Whether all of a change is allowed; one refusal refuses it whole (XEP-0045 §9.2 and others).
+    pub(crate) fn check_orders(&self, actor: &Actor, orders: &[Order]) -> Result<(), StanzaError> {
+        orders.iter().try_for_each(|order| match (order.affiliation, order.role) {
+            (Some(affiliation), _) => self.check_affiliation(actor, order, affiliation),
+            (None, Some(role)) => self.check_role(actor, order, role),
+            (None, None) => Err(Condition::BadRequest.into()),
+        })?;
+        self.keep_an_owner(orders)
+    }
+
+    fn check_affiliation(&self, actor: &Actor, order: &Order, to: Affiliation) -> Result<(), StanzaError> {
+        let jid = self.order_jid(order)?;
+        if jid == actor.jid && to == Affiliation::Outcast {
+            return Err(StanzaError::new(Condition::Conflict).because("You cannot ban yourself."));
+        }
+        may_change_affiliation(actor.affiliation, self.affiliation(&jid), to).map_err(StanzaError::from)
+    }
+
+    fn check_role(&self, actor: &Actor, order: &Order, to: Role) -> Result<(), StanzaError> {
+        let target = self.order_occupant(order)?;
+        let (affiliation, role) = (self.affiliation_of(target), target.role);
+        may_change_role(actor.role, actor.affiliation, affiliation, role, to).map_err(StanzaError::from)
+    }
+
+    /// A room never loses its last owner (XEP-0045 §10.3).
+    fn keep_an_owner(&self, orders: &[Order]) -> Result<(), StanzaError> {
+        let after = |jid: &Address| {
+            orders
+                .iter()
+                .rev()
+                .find(|order| order.jid.as_ref() == Some(jid))
+                .and_then(|order| order.affiliation)
+        };
+        let list = &self.room().affiliations;
+        let kept =
+            list.with(Affiliation::Owner).any(|(jid, _)| after(jid).is_none_or(|a| a == Affiliation::Owner));
+        let gained = orders.iter().any(|order| order.affiliation == Some(Affiliation::Owner));
+        if kept || gained || list.with(Affiliation::Owner).next().is_none() {
+            return Ok(());
+        }
+        Err(StanzaError::new(Condition::Conflict).because("A room needs an owner."))
+    }
+
+    /// The bare JID (or domain) that an order is about, directly or by nick.
+    pub(crate) fn order_jid(&self, order: &Order) -> Result<Address, StanzaError> {
+        if let Some(jid) = &order.jid {
+            return Ok(jid.clone());
+        }
+        self.order_occupant(order)?.jid.clone().ok_or_else(|| Condition::ItemNotFound.into())
+    }
+
+    /// The occupant that an order is about.
+    pub(crate) fn order_occupant(&self, order: &Order) -> Result<&Occupant, StanzaError> {
+        let nick = order.nick.as_ref().ok_or(Condition::BadRequest)?;
+        self.room().occupants.by_nick(nick).ok_or_else(|| Condition::ItemNotFound.into())
+    }
+
+    /// Does what was ordered and checked: removals where the occupant is, all else through the source. `request` is
+    /// answered when all is done.
+    pub(crate) fn carry_out_or_propose(
+        &mut self,
+        actor: &Actor,
+        orders: Vec<Order>,
+        request: Option<&Stanza>,
+    ) {
+        let (kicks, mints): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::is_kick);
+        let elsewhere = kicks.into_iter().filter(|kick| !self.kick_here(actor, kick)).collect::<Vec<_>>();
+        let cause = request.map(Cause::of);
+        let mut waits = false;
+        for kick in elsewhere {
+            waits |= self.forward_kick(actor, &kick, cause.clone().filter(|_| !waits));
+        }
+        if !mints.is_empty() && self.is_source() {
+            self.mint_orders(Some(actor), &mints);
+        } else if !mints.is_empty() {
+            self.propose_orders(actor, &mints, cause.filter(|_| !waits));
+            waits = true;
+        }
+        if let Some(request) = request.filter(|_| !waits) {
+            self.turn.send(request.result());
+        }
+    }
+
+    /// Removes an occupant of this instance (XEP-0045 §8.2); false if it is at another.
+    pub(crate) fn kick_here(&mut self, actor: &Actor, kick: &Order) -> bool {
+        let Ok(target) = self.order_occupant(kick) else { return true };
+        if !self.room().occupants.is_here(target) {
+            return false;
+        }
+        let (id, actor) = (target.id(), actor.nick.as_ref().map(|nick| nick.as_str().to_owned()));
+        let notice = Notice { gone: true, actor, reason: kick.reason.clone(), ..Notice::codes(&[307]) };
+        self.remove(&id, &notice);
+        true
+    }
+}
+
+fn read_order(item: &Element) -> Result<Order, StanzaError> {
+    let jid =
+        item.attr("jid").map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed)).transpose()?;
+    if jid.as_ref().is_some_and(|jid| !jid.is_bare()) {
+        return Err(StanzaError::new(Condition::JidMalformed).because("Affiliations belong to bare JIDs."));
+    }
+    let malformed = || StanzaError::of_kind(Condition::JidMalformed, ErrorKind::Modify);
+    let nick = item.attr("nick").map(|nick| Nick::parse(nick).map_err(|_| malformed())).transpose()?;
+    let affiliation = item.attr("affiliation").map(str::parse::<Affiliation>).transpose();
+    let role = item.attr("role").map(str::parse::<Role>).transpose();
+    Ok(Order {
+        jid,
+        nick,
+        affiliation: affiliation.map_err(|_| Condition::BadRequest)?,
+        role: role.map_err(|_| Condition::BadRequest)?,
+        reason: item.get_child("reason", ns::MUC_ADMIN).map(Element::text),
+    })
+}

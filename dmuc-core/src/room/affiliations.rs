@@ -1,0 +1,93 @@
+//! The affiliation list: long-lived standing of users and domains, minted by the source.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::room::roles::{Affiliation, Role};
+
+/// What the list says of one bare JID or domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The affiliation; `none` is kept so that a removal can be told to others as a change.
+    pub affiliation: Affiliation,
+    /// Reserved nick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nick: Option<String>,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A role granted by a moderator for this visit, over the one that the affiliation gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// The version of the list that this entry was minted with.
+    pub n: u64,
+}
+
+/// The list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Affiliations {
+    entries: BTreeMap<Address, Standing>,
+}
+
+impl Affiliations {
+    /// Sets an entry.
+    pub fn set(&mut self, jid: Address, standing: Standing) {
+        self.entries.insert(jid, standing);
+    }
+
+    /// The entry of exactly this bare JID or domain.
+    #[must_use]
+    pub fn entry(&self, jid: &Address) -> Option<&Standing> {
+        self.entries.get(jid.bare_str())
+    }
+
+    /// The affiliation of a user: its own entry, or an outcast's of its domain.
+    #[must_use]
+    pub fn of(&self, jid: &Address) -> Affiliation {
+        let own = self.entries.get(jid.bare_str()).map_or(Affiliation::None, |standing| standing.affiliation);
+        if own > Affiliation::None {
+            return own;
+        }
+        match self.entries.get(jid.domain()) {
+            Some(domain) if domain.affiliation == Affiliation::Outcast => Affiliation::Outcast,
+            Some(domain) if own == Affiliation::None => domain.affiliation,
+            _ => own,
+        }
+    }
+
+    /// The role granted to a user for this visit.
+    #[must_use]
+    pub fn granted_role(&self, jid: &Address) -> Option<Role> {
+        self.entries.get(jid.bare_str())?.role
+    }
+
+    /// Everybody of one affiliation.
+    pub fn with(&self, affiliation: Affiliation) -> impl Iterator<Item = (&Address, &Standing)> {
+        self.entries.iter().filter(move |(_, standing)| standing.affiliation == affiliation)
+    }
+
+    /// Every entry minted after version `since`.
+    pub fn since(&self, since: u64) -> impl Iterator<Item = (&Address, &Standing)> {
+        self.entries.iter().filter(move |(_, standing)| standing.n > since)
+    }
+
+    /// Who has reserved a nick.
+    #[must_use]
+    pub fn holder_of(&self, key: &crate::nick::NickKey) -> Option<&Address> {
+        let holds = |standing: &Standing| {
+            standing
+                .nick
+                .as_deref()
+                .and_then(|nick| crate::nick::Nick::parse(nick).ok())
+                .is_some_and(|n| n.key() == *key)
+        };
+        self.entries.iter().find(|(_, standing)| holds(standing)).map(|(jid, _)| jid)
+    }
+
+    /// Every entry.
+    pub fn iter(&self) -> impl Iterator<Item = (&Address, &Standing)> {
+        self.entries.iter()
+    }
+}

@@ -1,0 +1,134 @@
+//! What follows for occupants when the list or the configuration changes, whoever changed it.
+//!
+//! Every instance draws the same consequences from the same list. Each removes only its own occupants; the others hear
+//! of it from there.
+
+use crate::address::Address;
+use crate::instance::Instance;
+use crate::record::part;
+use crate::room::admin::{Actor, Order};
+use crate::room::affiliations::Standing;
+use crate::room::occupants::{Occupant, OccupantId};
+use crate::room::presence::Notice;
+use crate::room::roles::{Affiliation, Role};
+
+/// Who did what, as shown to the room.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Deed {
+    pub actor: Option<String>,
+    pub reason: Option<String>,
+}
+
+impl Instance {
+    /// Makes ordered changes of role and affiliation the room's, with us as its source, and tells everybody.
+    pub(crate) fn mint_orders(&mut self, actor: Option<&Actor>, orders: &[Order]) {
+        let before = self.room().head.aff;
+        let n = before + 1;
+        let mut changed = Vec::new();
+        for order in orders {
+            let Ok(jid) = self.order_jid(order) else { continue };
+            let standing = self.ordered_standing(&jid, order, n);
+            let actor = actor.and_then(|actor| actor.nick.as_ref()).map(|nick| nick.as_str().to_owned());
+            changed.push((jid, standing, Deed { actor, reason: order.reason.clone() }));
+        }
+        self.room_mut().head.aff = n;
+        self.save_head();
+        self.set_standings(changed);
+        self.push_affiliations(before);
+    }
+
+    fn ordered_standing(&self, jid: &Address, order: &Order, n: u64) -> Standing {
+        let old = self.room().affiliations.entry(jid);
+        let affiliation = order.affiliation.unwrap_or(old.map_or(Affiliation::None, |old| old.affiliation));
+        let reserved = order.affiliation.and(order.nick.as_ref()).map(|nick| nick.as_str().to_owned());
+        let kept = old.and_then(|old| old.nick.clone()).filter(|_| affiliation > Affiliation::None);
+        let nick =
+            if affiliation > Affiliation::None && order.jid.is_some() { reserved.or(kept) } else { kept };
+        let role = if order.affiliation.is_some() { None } else { order.role };
+        Standing { affiliation, nick, reason: order.reason.clone(), role, n }
+    }
+
+    /// Puts entries into the list and draws the consequences.
+    pub(crate) fn set_standings(&mut self, changed: Vec<(Address, Standing, Deed)>) {
+        for (jid, standing, deed) in changed {
+            let concerned = self.room().occupants.matching(&jid);
+            let before: Vec<(OccupantId, Affiliation)> = concerned
+                .into_iter()
+                .filter_map(|id| Some((id.clone(), self.affiliation_of(self.room().occupants.get(&id)?))))
+                .collect();
+            self.turn.put(&part::affiliation(&jid), &standing);
+            self.room_mut().affiliations.set(jid, standing);
+            before.iter().for_each(|(id, old)| self.reconsider(id, *old, &deed, 321));
+        }
+    }
+
+    /// Draws the consequences for one occupant: out, another role, or only shown anew. `lost_membership` is the status
+    /// code for those who have to leave a members-only room.
+    pub(crate) fn reconsider(
+        &mut self,
+        id: &OccupantId,
+        was: Affiliation,
+        deed: &Deed,
+        lost_membership: u16,
+    ) {
+        let Some(occupant) = self.room().occupants.get(id).cloned() else { return };
+        let now = self.affiliation_of(&occupant);
+        let excluded = self.room().config.members_only && now < Affiliation::Member;
+        let code = match now {
+            Affiliation::Outcast => Some(301),
+            _ if excluded => Some(lost_membership),
+            _ => None,
+        };
+        match code {
+            Some(code) if self.room().occupants.is_here(&occupant) => {
+                let codes = Notice::codes(&[code]);
+                let notice =
+                    Notice { gone: true, actor: deed.actor.clone(), reason: deed.reason.clone(), ..codes };
+                self.remove(id, &notice);
+            }
+            Some(_) => {}
+            None => self.adjust(&occupant, was != now, deed),
+        }
+    }
+
+    fn adjust(&mut self, occupant: &Occupant, restated: bool, deed: &Deed) {
+        let id = occupant.id();
+        let role = occupant.jid.as_ref().map_or(occupant.role, |jid| self.role_on_entry(jid));
+        if role == occupant.role && !restated {
+            return;
+        }
+        self.room_mut().occupants.set_role(&id, role);
+        self.room_mut().occupants.refresh(&id);
+        let changed = Occupant { role, ..occupant.clone() };
+        self.save_occupant(&changed);
+        let notice = Notice { actor: deed.actor.clone(), reason: deed.reason.clone(), ..Notice::default() };
+        self.announce(&changed, &notice);
+    }
+
+    /// Draws the consequences of a new configuration for everyone (XEP-0045 §10.2, status 322).
+    pub(crate) fn reconsider_everyone(&mut self) {
+        let all: Vec<(OccupantId, Affiliation)> = self
+            .room()
+            .occupants
+            .iter()
+            .map(|occupant| (occupant.id(), self.affiliation_of(occupant)))
+            .collect();
+        let deed = Deed::default();
+        all.iter().for_each(|(id, affiliation)| self.reconsider(id, *affiliation, &deed, 322));
+    }
+
+    /// A role that was granted for a visit ends with it; only the source keeps the list.
+    pub(crate) fn end_granted_role(&mut self, jid: &Address) {
+        let granted = self.room().affiliations.granted_role(jid).is_some();
+        if !granted || !self.is_source() || !self.room().occupants.matching(jid).is_empty() {
+            return;
+        }
+        let Some(standing) = self.room().affiliations.entry(jid).cloned() else { return };
+        let before = self.room().head.aff;
+        self.room_mut().head.aff = before + 1;
+        self.save_head();
+        let standing = Standing { role: None::<Role>, n: before + 1, ..standing };
+        self.set_standings(vec![(jid.clone(), standing, Deed::default())]);
+        self.push_affiliations(before);
+    }
+}

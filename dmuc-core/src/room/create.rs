@@ -1,0 +1,140 @@
+//! Creating a room (XEP-0045 §10.1).
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::address::Address;
+use crate::clock::Hlc;
+use crate::instance::{Instance, RoomState};
+use crate::ns;
+use crate::policy::Distribute;
+use crate::record::{Head, Subject, part};
+use crate::replication::Replication;
+use crate::replication::log::Log;
+use crate::room::affiliations::{Affiliations, Standing};
+use crate::room::config::Config;
+use crate::room::history::History;
+use crate::room::occupants::Occupants;
+use crate::room::roles::Affiliation;
+use crate::stanza::{Condition, Stanza, StanzaError};
+use crate::storage::{Change, RoomUid};
+
+impl Instance {
+    /// A stanza for an address without a room: the wish to enter creates one.
+    pub(crate) fn handle_vacant(&mut self, stanza: &Stanza) {
+        let joins = stanza.kind == crate::stanza::Kind::Presence && stanza.ty().is_empty();
+        if !joins {
+            let leaves = stanza.kind == crate::stanza::Kind::Presence && stanza.ty() == "unavailable";
+            if !leaves {
+                self.turn.refuse(stanza, self.vacancy());
+            }
+            return;
+        }
+        match self.admit_creation(stanza) {
+            Err(refusal) => self.turn.refuse(stanza, refusal),
+            Ok(creator) => {
+                self.create(&creator);
+                self.handle_join(stanza, true);
+            }
+        }
+    }
+
+    fn vacancy(&self) -> StanzaError {
+        match &self.tombstone {
+            Some(stone) => {
+                let uri = stone.alternate.as_ref().map(|jid| format!("xmpp:{jid}?join"));
+                StanzaError::new(Condition::Gone(uri)).because("This room has been destroyed.")
+            }
+            None => Condition::ItemNotFound.into(),
+        }
+    }
+
+    fn admit_creation(&self, stanza: &Stanza) -> Result<Address, StanzaError> {
+        let (from, to) = match (&stanza.from, &stanza.to) {
+            (Some(from), Some(to)) => (from, to),
+            _ => return Err(Condition::BadRequest.into()),
+        };
+        if self.tombstone.is_some() {
+            return Err(self.vacancy());
+        }
+        self.read_nick(to)?;
+        if from.is_bare() {
+            return Err(Condition::BadRequest.into());
+        }
+        if !self.policy.allows_creation(from) {
+            return Err(StanzaError::new(Condition::NotAllowed).because("You may not create rooms here."));
+        }
+        Ok(from.to_bare())
+    }
+
+    /// Brings a room to life with us as its source.
+    pub(crate) fn create(&mut self, owner: &Address) {
+        let uid = self.fresh_uid();
+        let mut head = self.fresh_head(uid, self.policy.domain.clone());
+        head.source = Some(self.jid.clone());
+        head.locked = self.policy.lock_new_rooms;
+        head.aff = 1;
+        let mut config = self.policy.defaults.clone();
+        config.distributed |= self.policy.distribute == Distribute::All;
+        self.begin(head, config);
+        let standing =
+            Standing { affiliation: Affiliation::Owner, nick: None, reason: None, role: None, n: 1 };
+        self.turn.put(&part::affiliation(owner), &standing);
+        self.room_mut().affiliations.set(owner.clone(), standing);
+        if !self.policy.lock_new_rooms {
+            self.place_at_once();
+        }
+    }
+
+    pub(crate) fn fresh_uid(&mut self) -> RoomUid {
+        let mut bytes = [0; 16];
+        rand_core::Rng::fill_bytes(&mut self.rng, &mut bytes);
+        RoomUid(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
+    pub(crate) fn fresh_head(&mut self, uid: RoomUid, firsthost: Address) -> Head {
+        Head {
+            uid,
+            source: None,
+            firsthost,
+            term: 1,
+            cfg: 1,
+            aff: 0,
+            ins: 0,
+            locked: true,
+            secret: self.token(24),
+            incarnation: 1,
+            created: self.turn.now,
+            core_only: false,
+        }
+    }
+
+    /// Puts a new room in place and into the store.
+    pub(crate) fn begin(&mut self, head: Head, config: Config) {
+        let here = self.here();
+        self.turn.change(Change::Create { jid: self.jid.clone() });
+        self.turn.put(part::CONFIG, &config);
+        self.room = Some(RoomState {
+            log: Log::restore(&here, head.incarnation, Hlc::default(), &[]),
+            history: History::restore(Vec::new(), self.policy.history_max),
+            head,
+            config: Arc::new(config),
+            subject: Subject::default(),
+            affiliations: Affiliations::default(),
+            occupants: Occupants::new(here),
+            replication: Replication::default(),
+        });
+        self.save_head();
+    }
+}
+
+/// Reads a uid that a peer sent.
+pub(crate) fn read_uid(text: &str) -> Option<RoomUid> {
+    Uuid::parse_str(text).ok().map(RoomUid)
+}
+
+/// Whether a presence is a wish to enter as XEP-0045 has it, not only as its predecessor had.
+pub(crate) fn is_muc_join(stanza: &Stanza) -> bool {
+    stanza.child("x", ns::MUC).is_some()
+}

@@ -1,0 +1,95 @@
+//! Service discovery of a room (XEP-0045 §6.4, §6.5; XEP-0281 "Finding a Room").
+
+use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
+
+use crate::instance::Instance;
+use crate::ns;
+use crate::room::roles::Affiliation;
+use crate::stanza::{Condition, El, Payload, Stanza};
+
+/// What every room can do.
+const FEATURES: &[&str] = &[
+    ns::MUC,
+    ns::DISCO_INFO,
+    ns::DISCO_ITEMS,
+    ns::PING,
+    ns::SID,
+    ns::OCCUPANT_ID,
+    ns::SELF_PING,
+    ns::MUC_STABLE_ID,
+    "http://jabber.org/protocol/muc#roomconfig",
+    "jabber:iq:version",
+];
+
+impl Instance {
+    pub(crate) fn handle_disco_info(&mut self, stanza: &Stanza, request: &Payload) {
+        let node = request.attr("node");
+        match node.as_deref() {
+            None => {
+                let info = self.disco_info();
+                self.turn.send(stanza.result().with(info));
+            }
+            Some(ns::MUC_NICK_NODE) => self.handle_reserved_nick(stanza),
+            Some(_) => self.turn.refuse(stanza, Condition::ItemNotFound),
+        }
+    }
+
+    fn disco_info(&self) -> Payload {
+        let room = self.room();
+        let mut query = El::new("query", ns::DISCO_INFO).child(
+            El::new("identity", ns::DISCO_INFO)
+                .attr("category", "conference")
+                .attr("type", "text")
+                .attr("name", &room.config.name),
+        );
+        let distributed = (room.config.distributed || !self.is_source()).then_some(ns::DMUC);
+        for feature in FEATURES.iter().copied().chain(room.config.features()).chain(distributed) {
+            query = query.child(El::new("feature", ns::DISCO_INFO).attr("var", feature));
+        }
+        query.payload_child(&Payload::of(&self.room_info())).payload()
+    }
+
+    /// The room information form; a shadow names its source in `dmuc-source`.
+    fn room_info(&self) -> DataForm {
+        let room = self.room();
+        let mut fields = room.config.info_fields();
+        fields.push(Field::text_single("muc#roominfo_subject", &room.subject.text));
+        fields.push(Field::text_single("muc#roominfo_occupants", &room.occupants.len().to_string()));
+        if let Some(source) = room.head.source.as_ref().filter(|_| !self.is_source()) {
+            let mut field = Field::new("dmuc-source", FieldType::JidSingle).with_value(source.as_str());
+            field.label = Some("Source Room".to_owned());
+            fields.push(field);
+        }
+        DataForm::new(DataFormType::Result_, ns::MUC_ROOMINFO, fields)
+    }
+
+    /// The nick that the asking user has reserved (XEP-0045 §6.6.3).
+    fn handle_reserved_nick(&mut self, stanza: &Stanza) {
+        let Some(from) = &stanza.from else { return };
+        let nick = self.room().affiliations.entry(from).and_then(|standing| standing.nick.clone());
+        let mut query = El::new("query", ns::DISCO_INFO).attr("node", ns::MUC_NICK_NODE);
+        if let Some(nick) = nick {
+            let identity = El::new("identity", ns::DISCO_INFO);
+            query =
+                query.child(identity.attr("category", "conference").attr("type", "text").attr("name", nick));
+        }
+        self.turn.send(stanza.result().with(query.payload()));
+    }
+
+    /// The occupants, for those who are in and for everyone if the room is public.
+    pub(crate) fn handle_disco_items(&mut self, stanza: &Stanza) {
+        let Some(from) = &stanza.from else { return };
+        let room = self.room();
+        let shown = room.occupants.of_session(from).is_some()
+            || (room.config.public
+                && !room.config.members_only
+                && self.affiliation(from) > Affiliation::Outcast);
+        let occupants = room.occupants.iter().filter(|_| shown);
+        let items = occupants.map(|occupant| {
+            let jid = self.nick_jid(occupant.nick.as_str());
+            El::new("item", ns::DISCO_ITEMS).attr("jid", jid.as_str()).attr("name", occupant.nick.as_str())
+        });
+        let query = El::new("query", ns::DISCO_ITEMS).children(items);
+        self.turn.send(stanza.result().with(query.payload()));
+    }
+}

@@ -1,0 +1,245 @@
+//! Entering a room (XEP-0045 §7.2): admission as an ordered list of checks, then the entry itself.
+
+use xmpp_parsers::muc::muc::Muc;
+
+use crate::address::Address;
+use crate::clock::Millis;
+use crate::instance::Instance;
+use crate::nick::{Nick, NickKey};
+use crate::ns;
+use crate::replication::redirect::Destination;
+use crate::room::history;
+use crate::room::occupants::{Occupant, Session};
+use crate::room::presence::Notice;
+use crate::room::roles::{Affiliation, Role};
+use crate::stanza::{Condition, ErrorKind, Payload, Stanza, StanzaError};
+
+/// A wish to enter.
+#[derive(Debug)]
+pub(crate) struct Wish<'a> {
+    pub client: &'a Address,
+    pub bare: Address,
+    pub nick: Nick,
+    pub password: Option<String>,
+    pub affiliation: Affiliation,
+    /// The room has been created by this very wish.
+    pub creates: bool,
+    /// The nick was asked for in another spelling.
+    pub respelt: bool,
+}
+
+type Check = fn(&Instance, &Wish<'_>) -> Result<(), StanzaError>;
+
+/// Who may enter, in the order in which refusals matter.
+const ADMISSION: &[Check] =
+    &[not_locked, not_banned, member_if_needed, password_if_needed, nick_is_free, room_has_space];
+
+fn not_locked(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
+    let locked = instance.room().head.locked;
+    if !locked || (instance.is_source() && wish.affiliation == Affiliation::Owner) {
+        return Ok(());
+    }
+    Err(StanzaError::new(Condition::ItemNotFound).because("The room has not been configured yet."))
+}
+
+fn not_banned(_: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
+    if wish.affiliation > Affiliation::Outcast {
+        return Ok(());
+    }
+    Err(StanzaError::new(Condition::Forbidden).because("You are banned from this room."))
+}
+
+fn member_if_needed(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
+    if !instance.room().config.members_only || wish.affiliation >= Affiliation::Member {
+        return Ok(());
+    }
+    Err(StanzaError::new(Condition::RegistrationRequired).because("Only members may enter this room."))
+}
+
+fn password_if_needed(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
+    let Some(needed) = &instance.room().config.password else { return Ok(()) };
+    let given = wish.password.as_deref().unwrap_or("");
+    if wish.creates || wish.affiliation == Affiliation::Owner || same_in_constant_time(needed, given) {
+        return Ok(());
+    }
+    Err(StanzaError::new(Condition::NotAuthorized).because("A password is required to enter this room."))
+}
+
+/// Compares digests, so that the time taken tells nothing of the password.
+fn same_in_constant_time(a: &str, b: &str) -> bool {
+    use sha2::{Digest, Sha256};
+    let (a, b) = (Sha256::digest(a), Sha256::digest(b));
+    a.iter().zip(b.iter()).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+}
+
+fn nick_is_free(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
+    instance.nick_is_free_for(&wish.nick.key(), &wish.bare)
+}
+
+fn room_has_space(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
+    let policy = instance.policy.occupants_max;
+    let max = instance.room().config.max_users.map_or(policy, |max| max.min(policy));
+    if instance.room().occupants.len() < max as usize || wish.affiliation >= Affiliation::Admin {
+        return Ok(());
+    }
+    Err(StanzaError::of_kind(Condition::ServiceUnavailable, ErrorKind::Wait).because("The room is full."))
+}
+
+impl Instance {
+    /// Whether a user may have a nick: nobody else is shown under it nor has reserved it (XEP-0045 §7.2.8).
+    pub(crate) fn nick_is_free_for(&self, key: &NickKey, bare: &Address) -> Result<(), StanzaError> {
+        let room = self.room();
+        let held = room.occupants.by_key(key).any(|occupant| occupant.jid.as_ref() != Some(bare));
+        let reserved = room.affiliations.holder_of(key).is_some_and(|holder| holder != bare);
+        if held || reserved {
+            return Err(StanzaError::new(Condition::Conflict).because("That nickname is taken."));
+        }
+        Ok(())
+    }
+
+    /// A nick out of the resource of an occupant JID.
+    pub(crate) fn read_nick(&self, to: &Address) -> Result<Nick, StanzaError> {
+        let text = to.resource().ok_or(Condition::JidMalformed).map_err(|condition| {
+            StanzaError::of_kind(condition, ErrorKind::Modify).because("A nickname is required.")
+        })?;
+        let nick = Nick::parse(text)
+            .map_err(|_| StanzaError::new(Condition::JidMalformed).because("That cannot be a nickname."))?;
+        if nick.as_str().chars().count() > self.policy.nick_chars_max {
+            return Err(StanzaError::new(Condition::PolicyViolation).because("That nickname is too long."));
+        }
+        Ok(nick)
+    }
+
+    /// A presence of somebody who is not in, with the wish to enter.
+    pub(crate) fn handle_join(&mut self, stanza: &Stanza, creates: bool) {
+        let join: Muc = stanza.child("x", ns::MUC).and_then(Payload::typed).unwrap_or_default();
+        match self.admit(stanza, join.password.clone(), creates) {
+            Err(refusal) => self.turn.refuse(stanza, refusal),
+            Ok((nick, respelt)) => match self.destination(stanza) {
+                Destination::Here => self.enter(stanza, &nick, &join, creates, respelt),
+                Destination::Shadow(shadow) => self.send_to_shadow(stanza, &shadow),
+            },
+        }
+    }
+
+    fn admit(
+        &self,
+        stanza: &Stanza,
+        password: Option<String>,
+        creates: bool,
+    ) -> Result<(Nick, bool), StanzaError> {
+        let (from, to) = (sender(stanza)?, stanza.to.as_ref().ok_or(Condition::BadRequest)?);
+        let nick = self.read_nick(to)?;
+        let respelt = to.resource() != Some(nick.as_str());
+        let bare = from.to_bare();
+        let affiliation = self.affiliation(&bare);
+        let wish = Wish { client: from, bare, nick, password, affiliation, creates, respelt };
+        if wish.client.is_bare() {
+            return Err(Condition::BadRequest.into());
+        }
+        ADMISSION.iter().try_for_each(|check| check(self, &wish))?;
+        Ok((wish.nick, wish.respelt))
+    }
+
+    fn enter(&mut self, stanza: &Stanza, nick: &Nick, join: &Muc, creates: bool, respelt: bool) {
+        let Ok(client) = sender(stanza).cloned() else { return };
+        let presence = self.presence_content(stanza);
+        let occupant = self.seat(&client, nick, presence);
+        self.place_for_first_user(&client);
+        self.show_everyone_to(&client, occupant.role, &occupant.id());
+        self.announce_entry(&client, &occupant, creates, respelt);
+        self.send_history(&client, join);
+        let subject = self.subject_message().with_to(&client);
+        self.turn.send(subject);
+    }
+
+    /// Puts a client into the room: with its user's other clients, or as a new occupant.
+    fn seat(&mut self, client: &Address, nick: &Nick, presence: Vec<Payload>) -> Occupant {
+        let bare = client.to_bare();
+        let session = Session { jid: Some(client.clone()), presence };
+        let here = self.here();
+        let known = self.room().occupants.by_key(&nick.key()).find(|o| o.home == here).cloned();
+        let occupant = match known {
+            Some(mut occupant) => {
+                occupant.sessions.retain(|session| session.jid.as_ref() != Some(client));
+                occupant.sessions.push(session);
+                occupant
+            }
+            None => {
+                let h = self.claim_stamp();
+                Occupant {
+                    nick: nick.clone(),
+                    claimed: nick.clone(),
+                    home: here,
+                    oid: self.occupant_id(&bare),
+                    role: self.role_on_entry(&bare),
+                    jid: Some(bare),
+                    claim: h,
+                    sessions: vec![session],
+                }
+            }
+        };
+        self.room_mut().occupants.insert(occupant.clone());
+        self.save_occupant(&occupant);
+        occupant
+    }
+
+    /// The role that a user has on entering, by affiliation and configuration, or as a moderator granted it.
+    pub(crate) fn role_on_entry(&self, bare: &Address) -> Role {
+        let affiliation = self.affiliation(bare);
+        let usual = affiliation.default_role(&self.room().config);
+        match self.room().affiliations.granted_role(bare) {
+            Some(granted) if affiliation < Affiliation::Admin && granted > Role::None => granted,
+            _ => usual,
+        }
+    }
+
+    fn announce_entry(&mut self, client: &Address, occupant: &Occupant, creates: bool, respelt: bool) {
+        let broadcast = self.room().config.presence_broadcast.contains(&occupant.role);
+        if broadcast && occupant.sessions.len() == 1 {
+            self.announce_to_others(occupant, &Notice::default());
+        }
+        self.push_presence(occupant, &Notice::default());
+        let room = self.room();
+        let codes =
+            [(self.is_open_about_jids(), 100), (room.config.logging, 170), (creates, 201), (respelt, 210)];
+        let mut notice =
+            Notice::codes(&codes.iter().filter(|(due, _)| *due).map(|(_, code)| *code).collect::<Vec<_>>());
+        notice.codes.push(110);
+        let presence = self.render(occupant, &notice, true).with_to(client);
+        self.turn.send(presence);
+    }
+
+    fn send_history(&mut self, client: &Address, join: &Muc) {
+        let limits = history::limits(join.history.as_ref(), self.room().config.history_length, self.turn.now);
+        let render = |event: &crate::event::Event| history::as_past_message(event, &self.jid);
+        let size = |event: &crate::event::Event| render(event).to_xml().len() as u64;
+        let messages: Vec<_> = self
+            .room()
+            .history
+            .select(limits, size)
+            .into_iter()
+            .map(|event| crate::stanza::Template::new(&render(event)))
+            .collect();
+        self.turn.burst(messages, client);
+    }
+
+    /// A stamp for a nick claimed now.
+    pub(crate) fn claim_stamp(&mut self) -> crate::clock::Hlc {
+        let now = self.turn.now;
+        let (h, reserve) = self.room_mut().log.stamp(now);
+        if let Some(limit) = reserve {
+            self.turn.put(crate::record::part::CLOCK, &limit);
+        }
+        h
+    }
+
+    /// How long ago something was, by this turn's time.
+    pub(crate) fn age(&self, then: Millis) -> u64 {
+        self.turn.now.since(then)
+    }
+}
+
+fn sender(stanza: &Stanza) -> Result<&Address, StanzaError> {
+    stanza.from.as_ref().ok_or_else(|| Condition::BadRequest.into())
+}

@@ -1,0 +1,174 @@
+//! Messages to everyone (XEP-0045 §7.4) and the subject (§8.1).
+
+use crate::event::{Event, EventId};
+use crate::instance::{Instance, occupant_id_payload};
+use crate::nick::Nick;
+use crate::ns;
+use crate::record::{Subject, part};
+use crate::room::history::{as_message, delay};
+use crate::room::occupants::Occupant;
+use crate::room::roles::Role;
+use crate::room::strip;
+use crate::stanza::{Condition, Payload, Stanza, StanzaError};
+
+/// Who speaks, as far as a log entry tells.
+#[derive(Debug, Clone)]
+pub(crate) struct Speaker {
+    pub nick: Nick,
+    pub oid: String,
+    pub jid: Option<crate::Address>,
+}
+
+impl From<&Occupant> for Speaker {
+    fn from(occupant: &Occupant) -> Self {
+        Self { nick: occupant.nick.clone(), oid: occupant.oid.clone(), jid: occupant.jid.clone() }
+    }
+}
+
+/// Whether a message sets the subject: it has one, and nothing to say besides (XEP-0045 §8.1).
+pub(crate) fn is_subject_change(content: &[Payload]) -> bool {
+    let has = |name| content.iter().any(|child: &Payload| child.is(name, ns::STANZA));
+    has("subject") && !has("body") && !has("thread")
+}
+
+impl Instance {
+    /// A user's message to everyone.
+    pub(crate) fn handle_groupchat(&mut self, stanza: &Stanza) {
+        match self.admit_message(stanza) {
+            Err(refusal) => self.turn.refuse(stanza, refusal),
+            Ok(speaker) => self.say(speaker, stanza),
+        }
+    }
+
+    fn admit_message(&self, stanza: &Stanza) -> Result<Speaker, StanzaError> {
+        let to = stanza.to.as_ref().ok_or(Condition::BadRequest)?;
+        if !to.is_bare() {
+            return Err(Condition::BadRequest.into());
+        }
+        let from = stanza.from.as_ref().ok_or(Condition::BadRequest)?;
+        let occupant = self.room().occupants.of_session(from).ok_or_else(|| {
+            StanzaError::of_kind(Condition::NotAcceptable, crate::stanza::ErrorKind::Cancel)
+                .because("Only occupants may send messages to this room.")
+        })?;
+        if stanza.id.as_deref().is_some_and(|id| id.len() > self.policy.id_bytes_max) {
+            return Err(StanzaError::new(Condition::PolicyViolation).because("The stanza's id is too long."));
+        }
+        self.may_say(occupant, &stanza.children)?;
+        Ok(occupant.into())
+    }
+
+    /// Whether an occupant may say this; checked where it speaks and again wherever it is heard.
+    pub(crate) fn may_say(&self, occupant: &Occupant, content: &[Payload]) -> Result<(), StanzaError> {
+        if is_subject_change(content) {
+            let may = occupant.role == Role::Moderator
+                || (occupant.role == Role::Participant && self.room().config.change_subject);
+            return if may { Ok(()) } else { Err(Condition::Forbidden.into()) };
+        }
+        if occupant.role < Role::Participant {
+            return Err(StanzaError::new(Condition::Forbidden).because("You have no voice in this room."));
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, speaker: Speaker, stanza: &Stanza) {
+        let content: Vec<Payload> =
+            stanza.children.iter().filter(|child| !strip::is_reserved(child, &self.jid)).cloned().collect();
+        if strip::is_ephemeral(&content) {
+            self.say_in_passing(&speaker, stanza, content);
+        } else {
+            self.publish(speaker, stanza, content);
+        }
+    }
+
+    /// Delivers what is not worth keeping, here and at the peers.
+    fn say_in_passing(&mut self, speaker: &Speaker, stanza: &Stanza, content: Vec<Payload>) {
+        let mut message =
+            Stanza::message("groupchat").with_from(&self.nick_jid(speaker.nick.as_str())).with_all(content);
+        message.id.clone_from(&stanza.id);
+        message.lang.clone_from(&stanza.lang);
+        self.push_message(&message, &speaker.nick);
+        self.to_all_here(&message.with(occupant_id_payload(&speaker.oid)));
+    }
+
+    /// Writes an own event, shows it here and pushes it to the peers, once it is durable.
+    pub(crate) fn publish(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) {
+        let event = self.mint(speaker, stanza, content);
+        let mut pushed = Stanza::message("groupchat")
+            .with_from(&self.nick_jid(event.nick.as_ref().map_or("", Nick::as_str)));
+        pushed.id.clone_from(&stanza.id);
+        pushed.lang.clone_from(&stanza.lang);
+        let ev = Payload::of(&crate::replication::payload::Ev::of(&event, false));
+        let pushed = pushed.with_all(event.content.iter().cloned()).with(ev);
+        if let Some(nick) = event.nick.clone() {
+            self.push_message(&pushed, &nick);
+        }
+        self.record(event);
+    }
+
+    pub(crate) fn mint(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) -> Event {
+        let id = EventId::random(&mut self.rng);
+        let now = self.turn.now;
+        let (pos, h, reserve, deps) = self.room_mut().log.mint(now);
+        if let Some(limit) = reserve {
+            self.turn.put(part::CLOCK, &limit);
+        }
+        Event {
+            pos,
+            h,
+            id,
+            deps,
+            nick: Some(speaker.nick),
+            oid: Some(speaker.oid),
+            jid: speaker.jid,
+            stanza: stanza.id.as_deref().map(str::to_owned),
+            lang: stanza.lang.as_deref().map(str::to_owned),
+            content,
+        }
+    }
+
+    /// Puts an event into the log and shows it here; a late one is marked with when it was said.
+    pub(crate) fn record(&mut self, event: Event) {
+        let entry = self.room_mut().log.entry(event.clone());
+        self.turn.append(entry);
+        self.note_subject(&event);
+        let mut message = as_message(&event, &self.jid);
+        if self.turn.now.since(event.h.millis()) > LATE_MS {
+            message = message.with(delay(event.h.millis(), &self.jid));
+        }
+        self.to_all_here(&message);
+        self.room_mut().history.insert(event);
+    }
+
+    /// The newest subject in canonical order is the room's.
+    fn note_subject(&mut self, event: &Event) {
+        if !is_subject_change(&event.content) || event.h <= self.room().subject.h {
+            return;
+        }
+        let text = event.child("subject", ns::STANZA).map(Payload::text).unwrap_or_default();
+        let subject = Subject {
+            text,
+            nick: event.nick.as_ref().map(|nick| nick.as_str().to_owned()),
+            h: event.h,
+            id: Some(event.id),
+            oid: event.oid.clone(),
+        };
+        self.turn.put(part::SUBJECT, &subject);
+        self.room_mut().subject = subject;
+    }
+
+    /// The subject as sent to those who have just come in: always, empty if there is none (XEP-0045 §7.2.15).
+    pub(crate) fn subject_message(&self) -> Stanza {
+        let subject = &self.room().subject;
+        let from = subject.nick.as_deref().map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick));
+        let message = Stanza::message("groupchat")
+            .with_from(&from)
+            .with(Payload::text_element("subject", &subject.text));
+        match subject.id {
+            Some(_) => message.with(delay(subject.h.millis(), &self.jid)),
+            None => message,
+        }
+    }
+}
+
+/// An event older than this when it arrives is shown with its time.
+const LATE_MS: u64 = 10_000;

@@ -1,0 +1,286 @@
+//! Who is in the room, at this instance and at others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::clock::Hlc;
+use crate::nick::{Nick, NickKey};
+use crate::room::roles::Role;
+use crate::stanza::{Payload, Template};
+
+/// Names an occupant: the nick as shown here, and the instance that it is in.
+///
+/// Two occupants share a nick only if they are one user at two instances.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OccupantId {
+    /// The nick, folded.
+    pub key: NickKey,
+    /// Service domain of its instance.
+    pub home: Arc<str>,
+}
+
+/// One client of an occupant; for an occupant of another instance, the one thing known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Full JID; none for an occupant of another instance which does not tell.
+    pub jid: Option<Address>,
+    /// What it says of itself: `show`, `status`, capabilities ...
+    pub presence: Vec<Payload>,
+}
+
+/// A nick in the room and those behind it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Occupant {
+    /// As shown here.
+    pub nick: Nick,
+    /// As claimed at its instance; differs from `nick` only while a nick conflict is being settled.
+    pub claimed: Nick,
+    /// Service domain of its instance.
+    pub home: Arc<str>,
+    /// Real bare JID, if known.
+    pub jid: Option<Address>,
+    /// Occupant id (XEP-0421).
+    pub oid: String,
+    /// Role in the room now.
+    pub role: Role,
+    /// When the nick was claimed.
+    pub claim: Hlc,
+    /// Its clients; never empty.
+    pub sessions: Vec<Session>,
+}
+
+impl Occupant {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> OccupantId {
+        OccupantId { key: self.nick.key(), home: self.home.clone() }
+    }
+
+    /// What the others see of it: the newest client's presence.
+    #[must_use]
+    pub fn presence(&self) -> &[Payload] {
+        self.sessions.last().map_or(&[], |session| &session.presence)
+    }
+
+    /// The full JID shown to those who may see it.
+    #[must_use]
+    pub fn shown_jid(&self) -> Option<&Address> {
+        self.sessions.last().and_then(|session| session.jid.as_ref()).or(self.jid.as_ref())
+    }
+}
+
+/// The occupants, found by nick, by client, or by instance.
+#[derive(Debug, Default)]
+pub struct Occupants {
+    all: BTreeMap<OccupantId, Occupant>,
+    sessions: HashMap<Address, OccupantId>,
+    here: Arc<str>,
+    audience: Option<Audience>,
+    faces: BTreeMap<OccupantId, Face>,
+}
+
+/// An occupant's presence, serialised once for everybody who will ever need it.
+#[derive(Debug, Clone)]
+pub struct Face {
+    /// Without the real JID.
+    pub plain: Arc<Template>,
+    /// With it.
+    pub full: Arc<Template>,
+}
+
+/// Snapshots of the clients at this instance.
+#[derive(Debug, Clone)]
+pub struct Audience {
+    /// All of them.
+    pub all: Arc<[Address]>,
+    /// Those of moderators.
+    pub moderators: Arc<[Address]>,
+    /// The others.
+    pub others: Arc<[Address]>,
+}
+
+impl Occupants {
+    /// Nobody, at the instance of the service `here`.
+    #[must_use]
+    pub fn new(here: Arc<str>) -> Self {
+        Self { here, ..Self::default() }
+    }
+
+    /// Adds or replaces an occupant.
+    pub fn insert(&mut self, occupant: Occupant) {
+        let id = occupant.id();
+        self.remove(&id);
+        if occupant.home == self.here {
+            let jids = occupant.sessions.iter().filter_map(|session| session.jid.clone());
+            self.sessions.extend(jids.map(|jid| (jid, id.clone())));
+        }
+        self.all.insert(id, occupant);
+        self.audience = None;
+    }
+
+    /// Takes an occupant out.
+    pub fn remove(&mut self, id: &OccupantId) -> Option<Occupant> {
+        let occupant = self.all.remove(id)?;
+        if occupant.home == self.here {
+            for jid in occupant.sessions.iter().filter_map(|session| session.jid.as_ref()) {
+                self.sessions.remove(jid);
+            }
+        }
+        self.audience = None;
+        self.faces.remove(id);
+        Some(occupant)
+    }
+
+    /// By name.
+    #[must_use]
+    pub fn get(&self, id: &OccupantId) -> Option<&Occupant> {
+        self.all.get(id)
+    }
+
+    /// Sets what one of its clients says of itself; nothing that others are found by changes.
+    pub fn set_presence(&mut self, id: &OccupantId, jid: Option<&Address>, presence: Vec<Payload>) {
+        let Some(occupant) = self.all.get_mut(id) else { return };
+        let Some(at) =
+            occupant.sessions.iter().position(|session| jid.is_none() || session.jid.as_ref() == jid)
+        else {
+            return;
+        };
+        let mut session = occupant.sessions.remove(at);
+        session.presence = presence;
+        occupant.sessions.push(session);
+        self.faces.remove(id);
+    }
+
+    /// Sets the role.
+    pub fn set_role(&mut self, id: &OccupantId, role: Role) {
+        if let Some(occupant) = self.all.get_mut(id) {
+            occupant.role = role;
+            self.audience = None;
+            self.faces.remove(id);
+        }
+    }
+
+    /// The occupant of a client at this instance.
+    #[must_use]
+    pub fn of_session(&self, jid: &Address) -> Option<&Occupant> {
+        self.all.get(self.sessions.get(jid)?)
+    }
+
+    /// The occupants shown under a nick: at most one user, in any number of instances; ours first.
+    pub fn by_key(&self, key: &NickKey) -> impl Iterator<Item = &Occupant> {
+        let from = OccupantId { key: key.clone(), home: "".into() };
+        let ours = self.all.get(&OccupantId { key: key.clone(), home: self.here.clone() });
+        let others =
+            self.all.range(from..).take_while(move |(id, _)| id.key == *key).map(|(_, occupant)| occupant);
+        let here = self.here.clone();
+        ours.into_iter().chain(others.filter(move |occupant| occupant.home != here))
+    }
+
+    /// The occupant shown under a nick.
+    #[must_use]
+    pub fn by_nick(&self, nick: &Nick) -> Option<&Occupant> {
+        let key = nick.key();
+        self.by_key(&key).next()
+    }
+
+    /// The occupant of another instance by the nick it claimed there.
+    #[must_use]
+    pub fn remote<'a>(&'a self, home: &'a str, claimed: &Nick) -> Option<&'a Occupant> {
+        let id = OccupantId { key: claimed.key(), home: home.into() };
+        match self.all.get(&id) {
+            Some(occupant) if occupant.claimed == *claimed => Some(occupant),
+            _ => self.of_home(home).find(|occupant| occupant.claimed.key() == claimed.key()),
+        }
+    }
+
+    /// Everyone.
+    pub fn iter(&self) -> impl Iterator<Item = &Occupant> {
+        self.all.values()
+    }
+
+    /// Those of one instance.
+    pub fn of_home<'a>(&'a self, home: &'a str) -> impl Iterator<Item = &'a Occupant> {
+        self.all.values().filter(move |occupant| occupant.home.as_ref() == home)
+    }
+
+    /// Those of this instance.
+    pub fn local(&self) -> impl Iterator<Item = &Occupant> {
+        self.of_home(&self.here)
+    }
+
+    /// Everyone behind a real bare JID (or, for a domain, of that domain).
+    #[must_use]
+    pub fn matching(&self, jid: &Address) -> Vec<OccupantId> {
+        let matches = |occupant: &&Occupant| {
+            occupant
+                .jid
+                .as_ref()
+                .is_some_and(|own| own == jid || (jid.local().is_none() && own.domain() == jid.as_str()))
+        };
+        self.all.values().filter(matches).map(Occupant::id).collect()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether nobody is in, anywhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether an occupant is of this instance.
+    #[must_use]
+    pub fn is_here(&self, occupant: &Occupant) -> bool {
+        occupant.home == self.here
+    }
+
+    /// The clients at this instance, as snapshots that are shared until somebody comes or goes.
+    pub fn audience(&mut self) -> Audience {
+        if self.audience.is_none() {
+            self.audience = Some(self.count_audience());
+        }
+        self.audience.clone().expect("just set")
+    }
+
+    /// Forgets the serialised presence of an occupant whose affiliation changed.
+    pub fn refresh(&mut self, id: &OccupantId) {
+        self.faces.remove(id);
+    }
+
+    /// Everyone whose presence is not serialised yet.
+    #[must_use]
+    pub fn faceless(&self) -> Vec<&Occupant> {
+        self.all.values().filter(|occupant| !self.faces.contains_key(&occupant.id())).collect()
+    }
+
+    /// Keeps the serialised presence of an occupant.
+    pub fn set_face(&mut self, id: OccupantId, face: Face) {
+        self.faces.insert(id, face);
+    }
+
+    /// The serialised presences of everyone, in order of nick.
+    pub fn faces(&self) -> impl Iterator<Item = (&OccupantId, &Face)> {
+        self.faces.iter()
+    }
+
+    fn count_audience(&self) -> Audience {
+        let clients = |wanted: &dyn Fn(&Occupant) -> bool| -> Arc<[Address]> {
+            let occupants = self.all.values().filter(|occupant| self.is_here(occupant) && wanted(occupant));
+            occupants
+                .flat_map(|occupant| occupant.sessions.iter().filter_map(|session| session.jid.clone()))
+                .collect()
+        };
+        Audience {
+            all: clients(&|_| true),
+            moderators: clients(&|occupant| occupant.role == Role::Moderator),
+            others: clients(&|occupant| occupant.role != Role::Moderator),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Owner use cases (XEP-0045 §10): configuration and destruction.
+
+use std::sync::Arc;
+
+use minidom::Element;
+use xmpp_parsers::data_forms::{DataForm, DataFormType};
+
+use crate::address::Address;
+use crate::instance::Instance;
+use crate::io::Cause;
+use crate::ns;
+use crate::policy::Distribute;
+use crate::record::part;
+use crate::room::admin::Order;
+use crate::room::config::{Applied, Config, FormScope, status_codes};
+use crate::room::presence::Notice;
+use crate::room::roles::Affiliation;
+use crate::stanza::{Condition, El, Payload, Stanza, StanzaError};
+use crate::storage::{Change, Tombstone};
+
+/// Where a room's occupants go when it ends, and why.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ending {
+    pub alternate: Option<Address>,
+    pub reason: Option<String>,
+}
+
+impl Instance {
+    /// A `muc#owner` request of a user.
+    pub(crate) fn handle_owner(&mut self, stanza: &Stanza, query: &Element) {
+        let Some(from) = &stanza.from else { return };
+        let from = from.clone();
+        let done = if self.affiliation(&from) < Affiliation::Owner {
+            Err(StanzaError::new(Condition::Forbidden).because("Only owners may do this."))
+        } else if stanza.ty() == "get" {
+            self.send_form(stanza);
+            Ok(())
+        } else {
+            self.owner_set(&from, query, stanza)
+        };
+        if let Err(refusal) = done {
+            self.turn.refuse(stanza, refusal);
+        }
+    }
+
+    fn send_form(&mut self, stanza: &Stanza) {
+        let form = self.room().config.form(self.form_scope());
+        let query = El::new("query", ns::MUC_OWNER).payload_child(&Payload::of(&form)).payload();
+        self.turn.send(stanza.result().with(query));
+    }
+
+    pub(crate) fn form_scope(&self) -> FormScope {
+        FormScope::Owner { distributed: self.policy.distribute == Distribute::Owner }
+    }
+
+    fn owner_set(&mut self, from: &Address, query: &Element, stanza: &Stanza) -> Result<(), StanzaError> {
+        if !self.is_source() {
+            self.propose_owner_set(from, query, Cause::of(stanza));
+            return Ok(());
+        }
+        self.owner_order(query)?;
+        self.turn.send(stanza.result());
+        Ok(())
+    }
+
+    /// Does what an owner asks, with us as the source.
+    pub(crate) fn owner_order(&mut self, query: &Element) -> Result<(), StanzaError> {
+        if let Some(destroy) = query.get_child("destroy", ns::MUC_OWNER) {
+            let ending = read_ending(destroy)?;
+            self.destroy(&ending);
+            return Ok(());
+        }
+        let form = query.get_child("x", ns::DATA).ok_or(Condition::BadRequest)?;
+        let form: DataForm = xso::transform(form).map_err(|_| Condition::BadRequest)?;
+        match form.type_ {
+            DataFormType::Cancel if self.room().head.locked => self.destroy(&Ending::default()),
+            DataFormType::Cancel => {}
+            DataFormType::Submit => self.configure(&form)?,
+            _ => return Err(Condition::BadRequest.into()),
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, form: &DataForm) -> Result<(), StanzaError> {
+        let Applied { config, admins, owners, .. } =
+            self.room().config.apply_form(form, self.form_scope())?;
+        let orders = self.listed_orders(admins, owners);
+        if !orders.is_empty() {
+            self.mint_orders(None, &orders);
+        }
+        self.mint_config(config);
+        Ok(())
+    }
+
+    /// The changes that make the lists of admins and owners those of the form.
+    fn listed_orders(&self, admins: Option<Vec<Address>>, owners: Option<Vec<Address>>) -> Vec<Order> {
+        let mut orders = Vec::new();
+        for (affiliation, wanted) in [(Affiliation::Admin, admins), (Affiliation::Owner, owners)] {
+            let Some(wanted) = wanted else { continue };
+            if affiliation == Affiliation::Owner && wanted.is_empty() {
+                continue;
+            }
+            let list = &self.room().affiliations;
+            let dropped = list.with(affiliation).map(|(jid, _)| jid).filter(|jid| !wanted.contains(jid));
+            let order = |to, jid: &Address| Order { affiliation: Some(to), ..Order::about(jid.clone()) };
+            orders.extend(dropped.map(|jid| order(Affiliation::Member, jid)));
+            orders.extend(
+                wanted.iter().filter(|jid| list.of(jid) != affiliation).map(|jid| order(affiliation, jid)),
+            );
+        }
+        orders
+    }
+
+    /// Makes a configuration the room's, with us as its source; opens a locked room; tells everybody.
+    pub(crate) fn mint_config(&mut self, mut config: Config) {
+        config.distributed |= self.policy.distribute == Distribute::All;
+        config.distributed &= self.policy.distribute != Distribute::Never;
+        let opened = self.room().head.locked;
+        if !opened && config == *self.room().config {
+            return;
+        }
+        let room = self.room_mut();
+        room.head.locked = false;
+        room.head.cfg += 1;
+        self.adopt_config(config);
+        self.push_config();
+        self.place_at_once();
+    }
+
+    /// Puts a configuration into force here.
+    pub(crate) fn adopt_config(&mut self, config: Config) {
+        let old = std::mem::replace(&mut self.room_mut().config, Arc::new(config));
+        let new = self.room().config.clone();
+        self.turn.put(part::CONFIG, new.as_ref());
+        self.save_head();
+        self.announce_statuses(&status_codes(&old, &new));
+        self.reconsider_everyone();
+    }
+
+    /// Ends the room everywhere, with us as its source (XEP-0045 §10.9).
+    pub(crate) fn destroy(&mut self, ending: &Ending) {
+        self.tell_peers_of_the_end(Some(ending));
+        self.end(ending);
+    }
+
+    /// Ends the room here: everyone is told, and a tombstone stays.
+    pub(crate) fn end(&mut self, ending: &Ending) {
+        let destroy = destroy_element(ending);
+        let everyone: Vec<_> = self.room().occupants.local().cloned().collect();
+        for occupant in everyone {
+            let notice = Notice { gone: true, destroy: Some(destroy.clone()), ..Notice::default() };
+            self.announce_to_self(&occupant, &notice);
+        }
+        let head = &self.room().head;
+        let tombstone = Tombstone {
+            uid: head.uid,
+            jid: self.jid.clone(),
+            at: self.turn.now,
+            alternate: ending.alternate.clone(),
+            reason: ending.reason.clone(),
+            blocks_until: self.turn.now.plus(self.policy.tombstone_ms),
+        };
+        self.turn.change(Change::Destroy(Some(tombstone.clone())));
+        self.tombstone = Some(tombstone);
+        self.room = None;
+    }
+}
+
+fn destroy_element(ending: &Ending) -> El {
+    let destroy =
+        El::new("destroy", ns::MUC_USER).attr_opt("jid", ending.alternate.as_ref().map(Address::as_str));
+    match &ending.reason {
+        Some(reason) => destroy.child(El::new("reason", ns::MUC_USER).text(reason)),
+        None => destroy,
+    }
+}
+
+fn read_ending(destroy: &Element) -> Result<Ending, StanzaError> {
+    let alternate = destroy
+        .attr("jid")
+        .map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed))
+        .transpose()?;
+    let reason = destroy.get_child("reason", ns::MUC_OWNER).map(Element::text);
+    Ok(Ending { alternate, reason })
+}

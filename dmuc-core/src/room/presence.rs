@@ -1,0 +1,176 @@
+//! What occupants see of each other (XEP-0045 §7.2.2, §7.7).
+
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::instance::{Instance, occupant_id_payload};
+use crate::nick::Nick;
+use crate::ns;
+use crate::room::config::Whois;
+use crate::room::occupants::{Face, Occupant, OccupantId};
+use crate::room::roles::{Affiliation, Role};
+use crate::stanza::{El, Payload, Stanza, Template};
+
+/// What a presence says beyond who and how.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notice {
+    /// Status codes.
+    pub codes: Vec<u16>,
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// Who did it, by nick.
+    pub actor: Option<String>,
+    /// The nick that this one is given up for.
+    pub new_nick: Option<Nick>,
+    /// The room is destroyed.
+    pub destroy: Option<El>,
+    /// The occupant is out.
+    pub gone: bool,
+    /// What it said on leaving.
+    pub last_words: Vec<Payload>,
+}
+
+impl Notice {
+    /// Only status codes.
+    pub fn codes(codes: &[u16]) -> Self {
+        Self { codes: codes.to_vec(), ..Self::default() }
+    }
+
+    /// The same with another code.
+    pub fn and(&self, code: u16) -> Self {
+        let mut with = self.clone();
+        with.codes.push(code);
+        with
+    }
+}
+
+impl Instance {
+    /// The affiliation that an occupant has now.
+    pub(crate) fn affiliation_of(&self, occupant: &Occupant) -> Affiliation {
+        occupant.jid.as_ref().map_or(Affiliation::None, |jid| self.affiliation(jid))
+    }
+
+    /// The `muc#user` extension about an occupant.
+    pub(crate) fn user_extension(&self, occupant: &Occupant, notice: &Notice, full: bool) -> Payload {
+        let role = if notice.gone && notice.new_nick.is_none() { Role::None } else { occupant.role };
+        let mut item = El::new("item", ns::MUC_USER)
+            .attr("affiliation", self.affiliation_of(occupant).as_str())
+            .attr("role", role.as_str())
+            .attr_opt("nick", notice.new_nick.as_ref().map(Nick::as_str));
+        if let Some(jid) = occupant.shown_jid().filter(|_| full) {
+            item = item.attr("jid", jid.as_str());
+        }
+        if let Some(actor) = &notice.actor {
+            item = item.child(El::new("actor", ns::MUC_USER).attr("nick", actor));
+        }
+        if let Some(reason) = &notice.reason {
+            item = item.child(El::new("reason", ns::MUC_USER).text(reason));
+        }
+        let x = El::new("x", ns::MUC_USER).child(item).children(notice.destroy.clone());
+        let statuses =
+            notice.codes.iter().map(|code| El::new("status", ns::MUC_USER).attr("code", code.to_string()));
+        x.children(statuses).payload()
+    }
+
+    /// An occupant's presence as shown here, to those who see real JIDs (`full`) or to the others.
+    pub(crate) fn render(&self, occupant: &Occupant, notice: &Notice, full: bool) -> Stanza {
+        let said = if notice.gone { &notice.last_words } else { occupant.presence() };
+        let mut presence = Stanza::presence()
+            .with_from(&self.nick_jid(occupant.nick.as_str()))
+            .with_all(said.iter().cloned())
+            .with(occupant_id_payload(&occupant.oid))
+            .with(self.user_extension(occupant, notice, full));
+        presence.ty = notice.gone.then(|| "unavailable".into());
+        presence
+    }
+
+    /// Whether everybody may see real JIDs.
+    pub(crate) fn is_open_about_jids(&self) -> bool {
+        self.room().config.whois == Whois::Anyone
+    }
+
+    /// Tells everyone here about an occupant; its own clients here get 110 on top, and its real JID.
+    pub(crate) fn announce(&mut self, occupant: &Occupant, notice: &Notice) {
+        if self.is_broadcast(occupant.role) {
+            self.announce_to_others(occupant, notice);
+        }
+        if self.room().occupants.is_here(occupant) {
+            self.announce_to_self(occupant, notice);
+        }
+    }
+
+    fn is_broadcast(&self, role: Role) -> bool {
+        role == Role::None || self.room().config.presence_broadcast.contains(&role)
+    }
+
+    pub(crate) fn announce_to_others(&mut self, occupant: &Occupant, notice: &Notice) {
+        let full = self.render(occupant, notice, true);
+        let audience = self.room_mut().occupants.audience();
+        if self.is_open_about_jids() {
+            self.turn.fan_out(&full, but(&audience.all, occupant));
+            return;
+        }
+        self.turn.fan_out(&full, but(&audience.moderators, occupant));
+        let plain = self.render(occupant, notice, false);
+        self.turn.fan_out(&plain, but(&audience.others, occupant));
+    }
+
+    /// Tells an occupant's own clients about itself (status 110).
+    pub(crate) fn announce_to_self(&mut self, occupant: &Occupant, notice: &Notice) {
+        let presence = self.render(occupant, &notice.and(110), true);
+        let own: Arc<[Address]> =
+            occupant.sessions.iter().filter_map(|session| session.jid.clone()).collect();
+        self.turn.fan_out(&presence, own);
+    }
+
+    /// Tells a client that has just come in about everyone, but for the occupant `itself`.
+    pub(crate) fn show_everyone_to(&mut self, client: &Address, role: Role, itself: &OccupantId) {
+        self.serialise_faces();
+        let full = role == Role::Moderator || self.is_open_about_jids();
+        let room = self.room();
+        let visible = |id: &OccupantId| room.occupants.get(id).is_some_and(|o| self.is_broadcast(o.role));
+        let shown: Vec<Arc<Template>> = room
+            .occupants
+            .faces()
+            .filter(|(id, _)| *id != itself && visible(id))
+            .map(|(_, face)| if full { face.full.clone() } else { face.plain.clone() })
+            .collect();
+        self.turn.burst(shown, client);
+    }
+
+    fn serialise_faces(&mut self) {
+        let notice = Notice::default();
+        let face = |occupant: &Occupant| Face {
+            plain: Template::new(&self.render(occupant, &notice, false)),
+            full: Template::new(&self.render(occupant, &notice, true)),
+        };
+        let missing: Vec<(OccupantId, Face)> =
+            self.room().occupants.faceless().into_iter().map(|o| (o.id(), face(o))).collect();
+        missing.into_iter().for_each(|(id, face)| self.room_mut().occupants.set_face(id, face));
+    }
+
+    /// A client says something new of itself (XEP-0045 §7.7).
+    pub(crate) fn handle_presence_update(&mut self, id: &OccupantId, stanza: &Stanza) {
+        let presence = self.presence_content(stanza);
+        self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);
+        let Some(occupant) = self.room().occupants.get(id).cloned() else { return };
+        self.save_occupant(&occupant);
+        self.announce(&occupant, &Notice::default());
+        self.push_presence(&occupant, &Notice::default());
+    }
+
+    /// What of a client's presence is passed on.
+    pub(crate) fn presence_content(&self, stanza: &Stanza) -> Vec<Payload> {
+        stanza.children.iter().filter(|child| !super::strip::is_reserved(child, &self.jid)).cloned().collect()
+    }
+}
+
+/// An audience without an occupant's own clients; the shared snapshot itself if there are none of them in it.
+fn but(audience: &Arc<[Address]>, occupant: &Occupant) -> Arc<[Address]> {
+    let own = |jid: &Address| occupant.sessions.iter().any(|session| session.jid.as_ref() == Some(jid));
+    if audience.iter().any(own) {
+        audience.iter().filter(|jid| !own(jid)).cloned().collect()
+    } else {
+        audience.clone()
+    }
+}

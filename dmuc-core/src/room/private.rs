@@ -1,0 +1,63 @@
+//! Private messages (XEP-0045 §7.5): from one occupant to another, never logged.
+
+use crate::instance::{Instance, occupant_id_payload};
+use crate::ns;
+use crate::room::config::AllowPm;
+use crate::room::occupants::Occupant;
+use crate::room::roles::Role;
+use crate::room::strip;
+use crate::stanza::{Condition, El, ErrorKind, Stanza, StanzaError, Template};
+
+impl Instance {
+    /// A user's message to an occupant.
+    pub(crate) fn handle_private(&mut self, stanza: &Stanza) {
+        match self.admit_private(stanza) {
+            Err(refusal) => self.turn.refuse(stanza, refusal),
+            Ok((from, to)) => self.pass_private(&from, &to, stanza),
+        }
+    }
+
+    fn admit_private(&self, stanza: &Stanza) -> Result<(Occupant, Occupant), StanzaError> {
+        let not_in = || StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Cancel);
+        let client = stanza.from.as_ref().ok_or_else(not_in)?;
+        let from = self.room().occupants.of_session(client).ok_or_else(not_in)?;
+        let to = stanza.to.as_ref().ok_or_else(not_in)?;
+        let nick = self.read_nick(to)?;
+        let to = self.room().occupants.by_nick(&nick).ok_or(Condition::ItemNotFound)?;
+        self.may_whisper(from, to)?;
+        Ok((from.clone(), to.clone()))
+    }
+
+    /// Whether the room lets one occupant write to another privately; moderators can always be reached.
+    pub(crate) fn may_whisper(&self, from: &Occupant, to: &Occupant) -> Result<(), StanzaError> {
+        let allowed = match self.room().config.allow_pm {
+            AllowPm::Anyone => true,
+            AllowPm::Participants => from.role >= Role::Participant,
+            AllowPm::Moderators => from.role == Role::Moderator,
+            AllowPm::Nobody => false,
+        };
+        if allowed || (to.role == Role::Moderator && self.room().config.allow_pm != AllowPm::Nobody) {
+            return Ok(());
+        }
+        Err(StanzaError::new(Condition::Forbidden).because("Private messages are not allowed here."))
+    }
+
+    /// Delivers to all clients of an occupant here, or hands over to its instance.
+    pub(crate) fn pass_private(&mut self, from: &Occupant, to: &Occupant, stanza: &Stanza) {
+        let content = stanza.children.iter().filter(|child| !strip::is_reserved(child, &self.jid)).cloned();
+        let mut message = Stanza::message(stanza.ty.as_deref().unwrap_or("chat"))
+            .with_from(&self.nick_jid(from.nick.as_str()))
+            .with_all(content);
+        message.id.clone_from(&stanza.id);
+        message.lang.clone_from(&stanza.lang);
+        if !self.room().occupants.is_here(to) {
+            self.push_private(message, to);
+            return;
+        }
+        let message = message.with(El::new("x", ns::MUC_USER).payload()).with(occupant_id_payload(&from.oid));
+        let template = Template::new(&message);
+        for client in to.sessions.iter().filter_map(|session| session.jid.as_ref()) {
+            self.turn.burst(vec![template.clone()], client);
+        }
+    }
+}

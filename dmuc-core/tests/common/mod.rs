@@ -1,0 +1,425 @@
+//! A little world: services, rooms and users on one virtual clock, talking XML without a network.
+#![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "shared by several story files")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use dmuc_core::io::{Query, Timer};
+use dmuc_core::outbox::Outbox;
+use dmuc_core::policy::{PeerRule, ServicePolicy};
+use dmuc_core::service::{self, Route};
+use dmuc_core::stanza::{Kind, Outbound, Payload};
+use dmuc_core::storage::{Change, Found, LogEntry, Revision, RoomUid, Tombstone};
+use dmuc_core::{Action, Address, Input, Instance, Millis, Stanza};
+
+pub fn jid(text: &str) -> Address {
+    Address::parse(text).unwrap_or_else(|_| panic!("{text} is no JID"))
+}
+
+/// Reads a stanza as a stream would.
+pub fn stanza(xml: &str) -> Stanza {
+    let head = xml.find([' ', '>', '/']).unwrap();
+    let (name, rest) = xml.split_at(head);
+    let element: minidom::Element =
+        format!("{name} xmlns='jabber:client'{rest}").parse().unwrap_or_else(|e| panic!("{e}: {xml}"));
+    let mut stanza = Stanza::new(Kind::from_name(element.name()).unwrap());
+    let address = |name: &str| element.attr(name).map(jid);
+    stanza.from = address("from");
+    stanza.to = address("to");
+    stanza.id = element.attr("id").map(Into::into);
+    stanza.ty = element.attr("type").map(Into::into);
+    stanza.lang = element.attr_ns("http://www.w3.org/XML/1998/namespace", "lang").map(Into::into);
+    stanza.children =
+        element.children().map(|child| Payload::parse_xml(&String::from(child)).unwrap()).collect();
+    stanza
+}
+
+#[derive(Debug, Default)]
+struct Disk {
+    parts: BTreeMap<String, String>,
+    uid: Option<RoomUid>,
+    log: Vec<LogEntry>,
+    tombstone: Option<Tombstone>,
+    revision: u64,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    instance: Instance,
+    outbox: Outbox,
+    disk: Disk,
+    timers: BTreeMap<Timer, Millis>,
+}
+
+pub struct Site {
+    pub policy: ServicePolicy,
+    pub rooms: BTreeMap<Address, Node>,
+}
+
+pub struct World {
+    pub now: Millis,
+    pub sites: BTreeMap<String, Site>,
+    /// What each user got, oldest first.
+    pub inbox: BTreeMap<Address, Vec<Stanza>>,
+    /// Stanzas that crossed from one domain to another.
+    pub crossed: BTreeMap<(String, String), Vec<Stanza>>,
+    pub cut: BTreeSet<(String, String)>,
+    /// What peers did that they must not.
+    pub reports: Vec<(String, &'static str)>,
+    queue: VecDeque<Stanza>,
+    seed: u8,
+}
+
+pub const CHAT: &str = "chat.shakespeare.lit";
+pub const ROOMS: &str = "rooms.macbeth.lit";
+pub const CONFERENCE: &str = "conference.marlowe.lit";
+
+impl World {
+    /// The specification's three services, each allowing the other two.
+    pub fn three() -> Self {
+        Self::with(&[CHAT, ROOMS, CONFERENCE])
+    }
+
+    pub fn with(domains: &[&str]) -> Self {
+        let site = |domain: &&str| {
+            let mut policy = ServicePolicy::new(&jid(domain));
+            policy.peers =
+                domains.iter().filter(|other| *other != domain).map(|other| PeerRule::allow(other)).collect();
+            ((*domain).to_owned(), Site { policy, rooms: BTreeMap::new() })
+        };
+        Self {
+            now: Millis(1_787_307_242_000),
+            sites: domains.iter().map(site).collect(),
+            inbox: BTreeMap::new(),
+            crossed: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            reports: Vec::new(),
+            queue: VecDeque::new(),
+            seed: 0,
+        }
+    }
+
+    pub fn policy(&mut self, domain: &str) -> &mut ServicePolicy {
+        &mut self.sites.get_mut(domain).unwrap().policy
+    }
+
+    /// Sends one stanza and lets everything follow that follows.
+    pub fn send(&mut self, xml: &str) -> &mut Self {
+        self.now = self.now.plus(10);
+        self.queue.push_back(stanza(xml));
+        self.settle();
+        self
+    }
+
+    pub fn settle(&mut self) {
+        let mut steps = 0;
+        while let Some(stanza) = self.queue.pop_front() {
+            steps += 1;
+            assert!(steps < 100_000, "the world never comes to rest");
+            self.deliver(stanza);
+        }
+    }
+
+    /// Lets time pass, timers included.
+    pub fn wait(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+        let now = self.now;
+        let due: Vec<(String, Address, Timer)> = self
+            .sites
+            .iter()
+            .flat_map(|(domain, site)| site.rooms.iter().map(move |(jid, node)| (domain, jid, node)))
+            .flat_map(|(domain, jid, node)| {
+                node.timers
+                    .iter()
+                    .filter(|(_, at)| **at <= now)
+                    .map(move |(t, _)| (domain.clone(), jid.clone(), *t))
+            })
+            .collect();
+        for (domain, room, timer) in due {
+            self.node(&domain, &room).timers.remove(&timer);
+            self.input(&domain, &room, Input::Timer(timer));
+        }
+        self.settle();
+    }
+
+    fn deliver(&mut self, stanza: Stanza) {
+        let (from, to) = (stanza.from.clone().unwrap(), stanza.to.clone().unwrap());
+        let link = (from.domain().to_owned(), to.domain().to_owned());
+        if link.0 != link.1 && self.sites.contains_key(&link.0) && self.sites.contains_key(&link.1) {
+            if self.cut.contains(&link) {
+                return;
+            }
+            self.crossed.entry(link.clone()).or_default().push(stanza.clone());
+        }
+        let Some(site) = self.sites.get(to.domain()) else {
+            self.inbox.entry(to).or_default().push(stanza);
+            return;
+        };
+        match service::route(&stanza, &site.policy) {
+            Route::Answer(answers) => self.queue.extend(answers),
+            Route::Room(room) => self.input(&link.1, &room, Input::Stanza(stanza)),
+            Route::List { .. } => self.list(&link.1, &stanza),
+        }
+    }
+
+    fn list(&mut self, domain: &str, stanza: &Stanza) {
+        let listed: Vec<_> = self.sites[domain]
+            .rooms
+            .iter()
+            .filter_map(|(jid, node)| {
+                let uid = node.disk.uid?;
+                Some(dmuc_core::storage::Listed {
+                    jid: jid.clone(),
+                    uid,
+                    card: node.disk.parts.get("card").cloned(),
+                })
+            })
+            .collect();
+        self.queue.push_back(service::room_list(stanza, &listed));
+    }
+
+    fn node(&mut self, domain: &str, room: &Address) -> &mut Node {
+        self.seed = self.seed.wrapping_add(1);
+        let seed = [self.seed; 32];
+        let site = self.sites.get_mut(domain).unwrap();
+        let policy = Arc::new(site.policy.clone());
+        let node = site.rooms.entry(room.clone()).or_insert_with(|| Node {
+            instance: Instance::vacant(room, None, policy.clone(), seed),
+            outbox: Outbox::default(),
+            disk: Disk::default(),
+            timers: BTreeMap::new(),
+        });
+        if node.instance.is_vacant() {
+            node.instance = Instance::vacant(room, node.disk.tombstone.clone(), policy, seed);
+            node.outbox = Outbox::default();
+        } else {
+            node.instance.set_policy(policy);
+        }
+        node
+    }
+
+    pub fn input(&mut self, domain: &str, room: &Address, input: Input) {
+        let now = self.now;
+        let actions = self.node(domain, room).instance.handle(now, input);
+        self.act(domain, room, actions);
+    }
+
+    fn act(&mut self, domain: &str, room: &Address, actions: Vec<Action>) {
+        for action in actions {
+            let node = self.sites.get_mut(domain).unwrap().rooms.get_mut(room).unwrap();
+            match action {
+                Action::Commit { id, changes, .. } => {
+                    node.disk.apply(changes, node.instance.uid());
+                    let ready = node.outbox.committed(id);
+                    ready.into_iter().for_each(|out| self.post(&out));
+                }
+                Action::Send { out, after } => {
+                    if let Some(out) = node.outbox.push(out, after) {
+                        self.post(&out);
+                    }
+                }
+                Action::Ask { id, query: Query::Recent(limits) } => {
+                    let mut log = node.disk.log.clone();
+                    log.sort_by(|a, b| a.event.order().cmp(&b.event.order()));
+                    log.retain(|entry| limits.since.is_none_or(|since| entry.event.h.millis() >= since));
+                    let keep = limits.stanzas.map_or(log.len(), |n| n as usize).min(log.len());
+                    let result = Ok(log.split_off(log.len() - keep));
+                    self.input(domain, room, Input::Answered { id, result });
+                }
+                Action::SetTimer { timer, at } => match at {
+                    Some(at) => drop(node.timers.insert(timer, at)),
+                    None => drop(node.timers.remove(&timer)),
+                },
+                Action::Report { peer, what } => self.reports.push((peer, what)),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    fn post(&mut self, out: &Outbound) {
+        let mut each = |to: &Address, template: &dmuc_core::stanza::Template| {
+            let mut xml = String::new();
+            template.write(to, &mut xml);
+            self.queue.push_back(stanza(&xml));
+        };
+        match out {
+            Outbound::One(one) => self.queue.push_back(stanza(&one.to_xml())),
+            Outbound::FanOut { template, to } => to.iter().for_each(|to| each(to, template)),
+            Outbound::Burst { templates, to } => templates.iter().for_each(|template| each(to, template)),
+        }
+    }
+
+    /// Drops an instance from memory and restores it from its disk, as after a crash or hibernation.
+    pub fn restart(&mut self, room: &str) {
+        let room = jid(room);
+        let site = self.sites.get_mut(room.domain()).unwrap();
+        let policy = Arc::new(site.policy.clone());
+        let node = site.rooms.get_mut(&room).unwrap();
+        let uid = node.disk.uid.expect("a room");
+        let found = Found { uid, revision: Revision(node.disk.revision), parts: node.disk.parts.clone() };
+        let mut recent = node.disk.log.clone();
+        recent.sort_by(|a, b| a.event.order().cmp(&b.event.order()));
+        let frontier = node.disk.frontier();
+        node.instance =
+            Instance::restore(&room, &found, &frontier, recent, policy, [9; 32]).expect("own record");
+        node.outbox = Outbox::default();
+    }
+
+    pub fn instance(&self, room: &str) -> &Instance {
+        &self.sites[jid(room).domain()].rooms[&jid(room)].instance
+    }
+
+    pub fn log(&self, room: &str) -> &[LogEntry] {
+        &self.sites[jid(room).domain()].rooms[&jid(room)].disk.log
+    }
+
+    pub fn part(&self, room: &str, key: &str) -> Option<&String> {
+        self.sites[jid(room).domain()].rooms.get(&jid(room))?.disk.parts.get(key)
+    }
+
+    /// Takes what a user got since last asked.
+    pub fn got(&mut self, user: &str) -> Vec<Stanza> {
+        self.inbox.remove(&jid(user)).unwrap_or_default()
+    }
+
+    /// Takes what crossed between two domains since last asked.
+    pub fn took(&mut self, from: &str, to: &str) -> Vec<Stanza> {
+        self.crossed.remove(&(from.to_owned(), to.to_owned())).unwrap_or_default()
+    }
+
+    pub fn forget(&mut self) {
+        self.inbox.clear();
+        self.crossed.clear();
+    }
+
+    // Stories.
+
+    pub fn joins(&mut self, user: &str, room_nick: &str) -> &mut Self {
+        self.send(&format!(
+            "<presence from='{user}' to='{room_nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ))
+    }
+
+    pub fn leaves(&mut self, user: &str, room_nick: &str) -> &mut Self {
+        self.send(&format!("<presence type='unavailable' from='{user}' to='{room_nick}'/>"))
+    }
+
+    pub fn says(&mut self, user: &str, room: &str, text: &str) -> &mut Self {
+        self.send(&format!(
+            "<message type='groupchat' id='m-{text}' from='{user}' to='{room}'><body>{text}</body></message>"
+        ))
+    }
+
+    /// Creates an instant room; `options` are `var=value`.
+    pub fn creates(&mut self, user: &str, room_nick: &str, options: &[(&str, &str)]) -> &mut Self {
+        self.joins(user, room_nick);
+        let room = jid(room_nick).to_bare();
+        self.configures(user, room.as_str(), options)
+    }
+
+    pub fn configures(&mut self, user: &str, room: &str, options: &[(&str, &str)]) -> &mut Self {
+        let fields: String = options
+            .iter()
+            .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
+            .collect();
+        self.send(&format!(
+            "<iq type='set' id='cfg' from='{user}' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+             <value>http://jabber.org/protocol/muc#roomconfig</value></field>{fields}</x></query></iq>"
+        ))
+    }
+
+    /// A `muc#admin` set with one item.
+    pub fn orders(&mut self, user: &str, room: &str, item: &str) -> &mut Self {
+        self.send(&format!(
+            "<iq type='set' id='adm' from='{user}' to='{room}'>\
+             <query xmlns='http://jabber.org/protocol/muc#admin'><item {item}/></query></iq>"
+        ))
+    }
+}
+
+impl Disk {
+    fn apply(&mut self, changes: Vec<Change>, uid: Option<RoomUid>) {
+        self.revision += 1;
+        for change in changes {
+            match change {
+                Change::Create { .. } => self.uid = uid,
+                Change::Put { key, value } => drop(self.parts.insert(key, value)),
+                Change::Delete { key } => drop(self.parts.remove(&key)),
+                Change::Append(entry) => self.log.push(*entry),
+                Change::Destroy(tombstone) => *self = Self { tombstone, ..Self::default() },
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    fn frontier(&self) -> Vec<dmuc_core::storage::Frontier> {
+        let mut logs: BTreeMap<_, Vec<&LogEntry>> = BTreeMap::new();
+        for entry in &self.log {
+            logs.entry((entry.event.pos.o.clone(), entry.event.pos.i)).or_default().push(entry);
+        }
+        let frontier = |mut entries: Vec<&LogEntry>| {
+            entries.sort_by_key(|entry| entry.event.pos.s);
+            let low = entries[0].event.pos.s;
+            let last = entries
+                .iter()
+                .enumerate()
+                .take_while(|(n, e)| e.event.pos.s == low + *n as u64)
+                .last()
+                .unwrap()
+                .1;
+            dmuc_core::storage::Frontier { pos: last.event.pos.clone(), digest: last.digest, low }
+        };
+        logs.into_values().map(frontier).collect()
+    }
+}
+
+// What stanzas say.
+
+pub fn body(stanza: &Stanza) -> Option<String> {
+    stanza.child("body", "jabber:client").map(Payload::text)
+}
+
+pub fn bodies(stanzas: &[Stanza]) -> Vec<String> {
+    stanzas.iter().filter_map(body).collect()
+}
+
+pub fn stanza_id(stanza: &Stanza) -> Option<String> {
+    stanza.child("stanza-id", "urn:xmpp:sid:0").and_then(|sid| sid.attr("id"))
+}
+
+pub fn codes(stanza: &Stanza) -> Vec<u16> {
+    let x = stanza.child("x", "http://jabber.org/protocol/muc#user").and_then(|x| x.element().ok());
+    let Some(x) = x else { return Vec::new() };
+    x.children().filter(|c| c.name() == "status").map(|c| c.attr("code").unwrap().parse().unwrap()).collect()
+}
+
+/// `(condition, type)` of an error.
+pub fn error(stanza: &Stanza) -> Option<(String, String)> {
+    let error = stanza.child("error", "jabber:client")?.element().ok()?;
+    let condition = error.children().find(|c| c.ns() == "urn:ietf:params:xml:ns:xmpp-stanzas")?;
+    Some((condition.name().to_owned(), error.attr("type")?.to_owned()))
+}
+
+pub fn the_error(stanzas: &[Stanza]) -> (String, String) {
+    let found: Vec<_> = stanzas.iter().filter_map(error).collect();
+    assert_eq!(found.len(), 1, "one error expected in {stanzas:#?}");
+    found[0].clone()
+}
+
+/// `nick -> (affiliation, role, real JID)` of the presences in order, the last of each nick counting.
+pub fn roster(stanzas: &[Stanza]) -> BTreeMap<String, (String, String, Option<String>)> {
+    let mut roster = BTreeMap::new();
+    for presence in stanzas.iter().filter(|s| s.kind == Kind::Presence && !s.is_error()) {
+        let nick = presence.from.as_ref().and_then(|from| from.resource()).unwrap_or("").to_owned();
+        let x = presence.child("x", "http://jabber.org/protocol/muc#user").and_then(|x| x.element().ok());
+        let Some(item) = x.as_ref().and_then(|x| x.children().find(|c| c.name() == "item")) else { continue };
+        if presence.ty() == "unavailable" {
+            roster.remove(&nick);
+        } else {
+            let text = |name| item.attr(name).map(str::to_owned);
+            roster.insert(nick, (text("affiliation").unwrap(), text("role").unwrap(), text("jid")));
+        }
+    }
+    roster
+}
