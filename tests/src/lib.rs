@@ -16,6 +16,7 @@ mod prosody;
 mod requirements;
 mod site;
 mod stanza_counter;
+pub mod story;
 mod world;
 
 pub use client::{Client, Driver, JoinOptions, Joined};

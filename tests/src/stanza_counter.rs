@@ -31,7 +31,7 @@ pub struct StanzaCounter {
 impl Default for StanzaCounter {
     fn default() -> Self {
         let options = Options { max_token_length: 1 << 20, ..Options::default() };
-        let parser = RawParser::with_options(options.into());
+        let parser = RawParser::with_options(options);
         Self { parser, depth: 0, unread: Vec::new(), current: Vec::new(), stanza: None }
     }
 }
@@ -143,6 +143,6 @@ mod tests {
     #[test]
     fn what_is_not_xml_is_an_error() {
         let mut counter = StanzaCounter::default();
-        assert!(counter.read(b"<a><b></c>&").is_err() || counter.read(b"<<<").is_err());
+        assert!(counter.read(b"<stream><<").is_err());
     }
 }
