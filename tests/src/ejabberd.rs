@@ -1,8 +1,8 @@
 //! ejabberd, as one Erlang process without a node name, in a directory of its own.
 
 use std::fmt::Write as _;
-use std::fs::{create_dir_all, write};
-use std::path::Path;
+use std::fs::{create_dir_all, read_dir, write};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) fn start(site: &Site, directory: &Path) -> Daemon {
         .args(["-noinput", "-mnesia", "dir"])
         .arg(format!("\"{}\"", directory.join("database").display()))
         .args(["-s", "ejabberd", "-eval", &accounts(site)])
-        .env("ERL_LIBS", "/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu")
+        .env("ERL_LIBS", library_directory())
         .env("ERL_INETRC", &resolver)
         .env("LD_PRELOAD", "libnss_wrapper.so")
         .env("NSS_WRAPPER_HOSTS", &names)
@@ -41,6 +41,16 @@ pub(crate) fn start(site: &Site, directory: &Path) -> Daemon {
         daemon.wait_listening((site.address, port).into(), Duration::from_secs(60));
     }
     daemon
+}
+
+/// Where the packages of ejabberd and its libraries are: the distribution keeps them outside Erlang's own tree.
+fn library_directory() -> PathBuf {
+    let candidates = read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let has_ejabberd = |directory: &PathBuf| {
+        let names = read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().starts_with("ejabberd-"))
+    };
+    candidates.into_iter().find(has_ejabberd).unwrap_or_else(|| PathBuf::from("/usr/lib/erlang/lib"))
 }
 
 /// An expression which makes the accounts once the server is up, before it accepts logins.
