@@ -77,9 +77,23 @@ class Session(slixmpp.ClientXMPP):
             self.ready.set_exception(RuntimeError("connection closed: %s" % reason))
 
     async def do_join(self, room, nick, timeout, **options):
-        presence, subject, occupants, history = await self.plugin["xep_0045"].join_muc_wait(
-            slixmpp.JID(room), nick, timeout=timeout, **options
-        )
+        # The library overlooks a refusal that does not repeat the request's <x/>; the one who waits should see it too.
+        refusal = asyncio.get_running_loop().create_future()
+
+        def refused(presence):
+            if presence["from"].bare == room and not refusal.done():
+                refusal.set_exception(PresenceError(presence))
+
+        room_jid = slixmpp.JID(room)
+        join = self.plugin["xep_0045"].join_muc_wait(room_jid, nick, timeout=timeout, **options)
+        with self.event_handler("presence_error", refused):
+            joining = asyncio.ensure_future(join)
+            done, _ = await asyncio.wait([joining, refusal], return_when=asyncio.FIRST_COMPLETED)
+        joining.cancel()
+        if joining not in done:
+            refusal.result()
+        refusal.cancel()
+        presence, subject, occupants, history = joining.result()
         return {
             "own": tree(presence.xml),
             "subject": tree(subject.xml),

@@ -79,7 +79,7 @@ impl Coven {
         }
         let back = self.mark();
         let kicked = self.witch("anotherwitch");
-        kicked.client.join(COVEN[ROOMS], "anotherwitch");
+        kicked.client.join(kicked.room(), "anotherwitch");
         for witch in &self.witches {
             witch.sees(back, "anotherwitch", "back", |presence| presence.kind().is_empty());
         }
@@ -124,4 +124,5 @@ fn is_banned(client: &Client, site: usize) {
     let refused = client.try_join(COVEN[site], "anotherwitch", JoinOptions::default());
     let refusal = refused.expect_err("it is banned");
     assert_eq!(refusal.condition(), Some("forbidden"), "at {}: {refusal}", COVEN[site]);
+    assert!(refusal.child("x", "http://jabber.org/protocol/muc").is_some(), "{refusal}");
 }
