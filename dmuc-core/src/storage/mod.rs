@@ -5,6 +5,7 @@
 //! neither rooms nor XMPP. The conformance suite (feature `conformance`) says whether an implementation is right.
 
 mod error;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use memory::MemoryStore;
 
 use crate::address::Address;
 use crate::clock::Millis;
