@@ -28,7 +28,8 @@ impl Daemon {
             store.display()
         );
         std::fs::write(&config, text)?;
-        let child = Command::new(binary).arg("run").arg("--config").arg(config).stdin(Stdio::null()).spawn()?;
+        let child =
+            Command::new(binary).arg("run").arg("--config").arg(config).stdin(Stdio::null()).spawn()?;
         Ok(Self { child })
     }
 
@@ -39,7 +40,8 @@ impl Daemon {
     pub fn cpu(&self) -> io::Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let behind = stat.rsplit(')').next().unwrap_or("");
-        let ticks: u64 = behind.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        let ticks: u64 =
+            behind.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
         Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
     }
 
@@ -127,7 +129,9 @@ impl CountingHost {
         while let Some(found) = marker.find(&self.buffer[at..end]) {
             let from = at + found + marker.needle().len();
             let Some(length) = memchr::memchr2(b'<', b'\'', &self.buffer[from..end]) else { break };
-            if let Some(number) = std::str::from_utf8(&self.buffer[from..from + length]).ok().and_then(|n| n.parse().ok()) {
+            if let Some(number) =
+                std::str::from_utf8(&self.buffer[from..from + length]).ok().and_then(|n| n.parse().ok())
+            {
                 each(number);
             }
             at = from + length;

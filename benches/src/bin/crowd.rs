@@ -44,7 +44,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     said?;
     let cpu = daemon.cpu()? - joins_cpu;
     let deliveries = options.occupants * options.messages;
-    println!("{} messages, {deliveries} deliveries, none lost, none doubled: wall {wall:.2?}, daemon CPU {cpu:.2?}", options.messages);
+    println!(
+        "{} messages, {deliveries} deliveries, none lost, none doubled: wall {wall:.2?}, daemon CPU {cpu:.2?}",
+        options.messages
+    );
     println!("deliveries per CPU second: {:.0}", deliveries as f64 / cpu.as_secs_f64());
     println!("resident: {} KiB", daemon.resident_kib()?);
     Ok(())
