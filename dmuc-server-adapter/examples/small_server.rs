@@ -1,4 +1,4 @@
-//! A small XMPP server on loopback with a MUC module inside: what a Rust server has to do to host one.
+//! A small XMPP server on loopback with distributed rooms inside: what a Rust server has to do to have them.
 //!
 //! ```text
 //! cargo run --example small_server -- --port 5222 --user alice:secret --user bob:secret
@@ -10,20 +10,22 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use dmuc_core::stanza::{Condition, El, Outbound};
-use dmuc_core::{Address, Stanza, ns};
-use dmuc_server_adapter::host::{Accounts, Host, Router};
-use dmuc_server_adapter::module::{Accepted, Inbound, MucModule};
+use dmuc_core::Address;
+use dmuc_core::policy::ServicePolicy;
+use dmuc_server_adapter::host::{Accounts, Router};
+use dmuc_server_adapter::module::MucModule;
+use dmuc_server_adapter::service::{Service, Tuning, open_storage};
 use tokio::net::TcpListener;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "small_server [--port N] [--domain D] [--muc-domain D] [--user name:password]...";
+const USAGE: &str = "small_server [--port N] [--domain D] [--muc-domain D] [--store URL] [--user name:password]...";
 
 struct Options {
     port: u16,
     domain: Address,
     muc_domain: Address,
+    store: String,
     accounts: Accounts,
 }
 
@@ -33,6 +35,7 @@ impl Options {
             port: 5222,
             domain: Address::parse("localhost")?,
             muc_domain: Address::parse("chat.localhost")?,
+            store: "memory:".to_owned(),
             accounts: Accounts::default(),
         };
         while let Some(name) = arguments.next() {
@@ -41,6 +44,7 @@ impl Options {
                 "--port" => options.port = value.parse()?,
                 "--domain" => options.domain = Address::parse(&value)?,
                 "--muc-domain" => options.muc_domain = Address::parse(&value)?,
+                "--store" => options.store = value,
                 "--user" => {
                     let (user, password) = value.split_once(':').ok_or(USAGE)?;
                     options.accounts = options.accounts.with(user, password);
@@ -52,47 +56,15 @@ impl Options {
     }
 }
 
-/// The module in its smallest form: a conference service that has no rooms and lets none be created.
-struct NoRooms {
-    domain: Address,
-    host: Arc<dyn Host>,
-}
-
-impl NoRooms {
-    fn answer(&self, stanza: &Stanza) -> Option<Stanza> {
-        let asks_who = stanza.is_request() && stanza.child("query", ns::DISCO_INFO).is_some();
-        if asks_who && stanza.to.as_ref() == Some(&self.domain) {
-            let identity =
-                El::new("identity", ns::DISCO_INFO).attr("category", "conference").attr("type", "text");
-            return Some(stanza.result().with(El::new("query", ns::DISCO_INFO).child(identity).payload()));
-        }
-        let error = stanza.error(&Condition::ItemNotFound.into())?;
-        // XEP-0045 §7.2: clients tell a failed join from other presence errors by this child.
-        let join = stanza.child("x", ns::MUC).map(|_| El::new("x", ns::MUC).payload());
-        Some(error.with_opt(join))
-    }
-}
-
-impl MucModule for NoRooms {
-    fn domains(&self) -> Vec<Address> {
-        vec![self.domain.clone()]
-    }
-
-    fn handle(&self, inbound: Inbound) -> Accepted {
-        if let Some(answer) = self.answer(&inbound.stanza) {
-            let _ = self.host.try_send(Outbound::One(Box::new(answer)));
-        }
-        Accepted::Taken
-    }
-
-    fn session_closed(&self, _: &Address) {}
-
-    fn peer_link(&self, _: &str, _: bool) {}
-}
-
-/// Whatever implements [`MucModule`] goes here.
-fn rooms(domain: &Address, host: Arc<dyn Host>) -> Arc<dyn MucModule> {
-    Arc::new(NoRooms { domain: domain.clone(), host })
+/// The rooms: a store, a host to send through, a policy.
+async fn rooms(options: &Options, router: &Arc<Router>) -> Result<Arc<Service>, Failure> {
+    let storage = open_storage(&options.store).await?;
+    let policy = ServicePolicy {
+        user_domains: vec![options.domain.to_string()],
+        ..ServicePolicy::new(&options.muc_domain)
+    };
+    let host = router.host(&options.muc_domain);
+    Ok(Arc::new(Service::start(storage, host, policy, Tuning::default()).await?))
 }
 
 #[tokio::main]
@@ -100,10 +72,15 @@ async fn main() -> Result<(), Failure> {
     tracing_subscriber::fmt::init();
     let options = Options::parse(std::env::args().skip(1))?;
     let router = Router::new();
+    let service = rooms(&options, &router).await?;
+    let module: Arc<dyn MucModule> = service.clone();
     router.add_users("here", &options.domain, options.accounts);
-    router.add_module("here", &rooms(&options.muc_domain, router.host(&options.muc_domain)));
+    router.add_module("here", &module);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     println!("listening on {} for {}, WITHOUT ENCRYPTION", listener.local_addr()?, options.domain);
-    router.serve_clients(options.domain, listener).await;
+    tokio::select! {
+        () = router.serve_clients(options.domain, listener) => {}
+        _ = tokio::signal::ctrl_c() => service.shutdown().await,
+    }
     Ok(())
 }
