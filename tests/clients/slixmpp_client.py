@@ -15,6 +15,8 @@ import xml.etree.ElementTree as ET
 
 import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import StanzaPath
 
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -52,6 +54,8 @@ class Session(slixmpp.ClientXMPP):
         self.register_plugin("xep_0045")
         self.register_plugin("xep_0199")
         self.auto_reconnect = False
+        path = StanzaPath("presence@type=error")
+        self.register_handler(Callback("AnyError", path, lambda error: self.event("any_presence_error", error)))
         self.add_filter("in", self.report)
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("failed_all_auth", self.refused)
@@ -86,7 +90,7 @@ class Session(slixmpp.ClientXMPP):
 
         room_jid = slixmpp.JID(room)
         join = self.plugin["xep_0045"].join_muc_wait(room_jid, nick, timeout=timeout, **options)
-        with self.event_handler("presence_error", refused):
+        with self.event_handler("any_presence_error", refused):
             joining = asyncio.ensure_future(join)
             done, _ = await asyncio.wait([joining, refusal], return_when=asyncio.FIRST_COMPLETED)
         joining.cancel()

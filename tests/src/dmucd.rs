@@ -104,7 +104,9 @@ secret = "{COMPONENT_SECRET}"
 url = "sqlite:{}"
 [log]
 format = "human"
-level = "debug"
+level = "debug,sqlx=info"
+[limits]
+lease-seconds = 3
 "#,
         store.display()
     );

@@ -48,11 +48,14 @@ pub struct World {
 impl World {
     /// Starts the servers of the three sites and the links between them; no component is attached.
     ///
+    /// Their directory is removed in the end, unless `DMUC_TEST_KEEP` is set.
+    ///
     /// # Panics
     /// When a server does not start.
     pub fn of_servers(software: [Software; 3]) -> Self {
-        let directory =
-            tempfile::Builder::new().prefix("dmuc-world-").tempdir().expect("a directory can be made");
+        let mut directory = tempfile::Builder::new();
+        directory.prefix("dmuc-world-").disable_cleanup(std::env::var_os("DMUC_TEST_KEEP").is_some());
+        let directory = directory.tempdir().expect("a directory can be made");
         let block = Block::claim();
         let mut sites: Vec<_> = (0..3).map(|number| site(number, software[number], &block)).collect();
         let links = connect(&mut sites, &block);
