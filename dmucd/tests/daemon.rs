@@ -135,6 +135,7 @@ async fn rooms_outlive_the_daemon_and_their_occupants_do_not_notice() {
     let mut daemon = Daemon::start(dir.path(), &config);
     server.join("hecate").await;
     assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+    until("the server has noticed", || server.acceptor.components().is_empty()).await;
 
     let mut daemon = Daemon::start(dir.path(), &config);
     let say = format!(

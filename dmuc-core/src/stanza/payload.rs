@@ -43,6 +43,12 @@ impl Payload {
         Self::from_canonical(&canonical(xml)?)
     }
 
+    /// Reads what [`as_xml`](Self::as_xml) wrote, and nothing else.
+    fn read_back(xml: &str) -> Result<Self, NotXml> {
+        let payload = Self::from_canonical(xml)?;
+        if canonical(&payload.standalone())? == xml { Ok(payload) } else { Err(NotXml) }
+    }
+
     /// `<name>text</name>` in the stanza's namespace.
     #[must_use]
     pub fn text_element(name: &str, text: &str) -> Self {
@@ -141,7 +147,7 @@ impl Serialize for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let xml = String::deserialize(deserializer)?;
-        Self::parse_xml(&xml).map_err(serde::de::Error::custom)
+        Self::read_back(&xml).map_err(serde::de::Error::custom)
     }
 }
 
@@ -256,4 +262,22 @@ fn push_attribute(out: &mut String, name: &str, value: &str) {
     out.push_str("='");
     escape_into(out, value);
     out.push('\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{El, Payload};
+    use crate::ns;
+
+    #[test]
+    fn what_is_stored_comes_back_the_same() {
+        let foreign = El::new("x", ns::MUC_USER).child(El::new("item", ns::MUC_USER).attr("nick", "o'<&>")).payload();
+        for payload in [Payload::text_element("body", "a <b> & 'c'\n"), Payload::text_element("subject", ""), foreign] {
+            let json = serde_json::to_string(&payload).expect("plain text");
+            let back: Payload = serde_json::from_str(&json).expect("own text");
+            assert_eq!(back, payload);
+            assert_eq!(back.ns(), payload.ns());
+        }
+        assert!(serde_json::from_str::<Payload>("\"<body xmlns:a='x' a:b='c' z=''>\"").is_err());
+    }
 }

@@ -82,13 +82,13 @@ mod tests {
 
     #[test]
     fn what_is_not_built_in_says_how_to_get_it() {
-        let said = |url| check_store_url(url).map_err(|error| error.to_string());
-        assert_eq!(said("memory:"), Ok(()));
+        let said = |url| check_store_url(url).err().map(|error| error.to_string());
+        assert_eq!(said("memory:"), None);
         let missing = "`postgres:` is not built in: enable feature `postgres`";
-        assert_eq!(said("postgres://me:hunter2@db/x").as_deref(), Err(missing));
+        assert_eq!(said("postgres://me:hunter2@db/x").as_deref(), Some(missing));
         let typo = "not the URL of a store: expected `sqlite:FILE` or `memory:`, not `sqlight:`";
-        assert_eq!(said("sqlight:x.db").as_deref(), Err(typo));
-        assert!(said("dmuc.db").is_err());
+        assert_eq!(said("sqlight:x.db").as_deref(), Some(typo));
+        assert!(said("dmuc.db").is_some());
     }
 
     #[tokio::test]
