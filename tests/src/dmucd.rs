@@ -1,13 +1,12 @@
 //! The daemon under test.
 
-use std::env;
 use std::fmt::Write as _;
 use std::fs::{create_dir_all, write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use crate::process::Daemon;
+use crate::programs;
 use crate::site::{COMPONENT_SECRET, Site};
 
 /// A `dmucd` with its configuration and its store.
@@ -60,30 +59,9 @@ impl Dmucd {
 }
 
 fn run(name: &str, directory: &Path) -> Daemon {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(programs::dmucd());
     command.arg("run").arg("--config").arg(directory.join("dmucd.toml")).current_dir(directory);
     Daemon::start(name, directory, &mut command)
-}
-
-/// The daemon's program: what `DMUCD_BIN` names, or freshly built in the profile of the tests.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| env::var_os("DMUCD_BIN").map_or_else(build, PathBuf::from))
-}
-
-fn build() -> PathBuf {
-    let test = env::current_exe().expect("a test knows its own program");
-    let profile = test.ancestors().nth(2).expect("tests are two levels below the profile's directory");
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .args(["build", "--quiet", "--locked", "--package", "dmucd"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    if profile.ends_with("release") {
-        command.arg("--release");
-    }
-    let status = command.status().expect("cargo can be run");
-    assert!(status.success(), "dmucd does not build");
-    profile.join("dmucd")
 }
 
 fn configuration(site: &Site, peers: &[(&str, &str)], directory: &Path) -> String {
@@ -105,6 +83,7 @@ url = "sqlite:{}"
 [log]
 format = "human"
 level = "debug,sqlx=info"
+# A killed daemon keeps its rooms until its lease runs out.
 [limits]
 lease-seconds = 3
 "#,

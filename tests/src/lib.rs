@@ -12,6 +12,7 @@ mod element;
 pub mod link;
 mod loopback;
 mod process;
+pub mod programs;
 mod prosody;
 mod requirements;
 mod site;

@@ -124,5 +124,5 @@ fn is_banned(client: &Client, site: usize) {
     let refused = client.try_join(COVEN[site], "anotherwitch", JoinOptions::default());
     let refusal = refused.expect_err("it is banned");
     assert_eq!(refusal.condition(), Some("forbidden"), "at {}: {refusal}", COVEN[site]);
-    //XX assert!(refusal.child("x", "http://jabber.org/protocol/muc").is_some(), "{refusal}");
+    assert!(refusal.child("x", "http://jabber.org/protocol/muc").is_some(), "{refusal}");
 }

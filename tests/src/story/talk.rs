@@ -204,7 +204,7 @@ impl Coven {
                 "the subject ends the join: {last}"
             );
             let early: Vec<_> = past.filter(|message| message.subject().is_some()).collect();
-            //XX assert!(early.is_empty(), "subjects among the history: {early:#?}");
+            assert!(early.is_empty(), "subjects among the history: {early:#?}");
             let told = joined.history.iter().filter_map(|message| {
                 let id = message.stanza_id(COVEN[site])?;
                 Some((id.to_owned(), message.nick().to_owned(), message.body()?.to_owned()))
