@@ -125,7 +125,9 @@ impl Instance {
             Input::SessionClosed(jid) => self.handle_session_closed(&jid),
             Input::Answered { id, result } => self.handle_answer(id, result),
             Input::Timer(timer) => self.handle_timer(timer),
+            Input::ServiceStops => self.handle_service_stops(),
         }
+        self.close_if_deserted();
         self.turn.end(&mut self.commits)
     }
 

@@ -99,8 +99,8 @@ fn refused(error: std::io::Error) -> ExitCode {
 }
 
 fn failed(error: &RunError) -> ExitCode {
-    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    error!("{error}{cause}");
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    error!("{error}{}", causes.map(|cause| format!(": {cause}")).collect::<String>());
     match error {
         RunError::Open(_) | RunError::Read(_) => ExitCode::from(UNAVAILABLE),
         RunError::Unfinished => ExitCode::from(UNFINISHED),

@@ -116,7 +116,7 @@ impl Instance {
             let nick = self.read_nick(to)?;
             let to = self.room().occupants.by_nick(&nick).filter(|to| self.room().occupants.is_here(to));
             let to = to.cloned().ok_or(Condition::ItemNotFound)?;
-            self.may_whisper(&from, &to)?;
+            self.may_whisper(&from)?;
             self.pass_private(&from, &to, stanza);
             Ok(())
         });

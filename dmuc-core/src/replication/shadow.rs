@@ -33,7 +33,7 @@ impl Instance {
     pub(crate) fn hear_replicate(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
         let request = tree(request)?;
         let offer = request.get_child("offer", ns::SYNC).and_then(Terms::read);
-        if let Some(stone) = &self.tombstone {
+        if let Some(stone) = self.blocking() {
             let same = offer.as_ref().and_then(|offer| read_uid(&offer.uid)) == Some(stone.uid);
             return Err(if same { Condition::Gone(None) } else { Condition::Conflict }.into());
         }
@@ -244,6 +244,7 @@ impl Instance {
         self.end(&Ending {
             alternate: stone.attr("alt").and_then(|alt| Address::parse(alt).ok()),
             reason: stone.get_child("reason", ns::SYNC).map(Element::text),
+            ..Ending::default()
         });
         Ok(())
     }

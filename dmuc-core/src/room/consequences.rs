@@ -24,28 +24,20 @@ impl Instance {
     pub(crate) fn mint_orders(&mut self, actor: Option<&Actor>, orders: &[Order]) {
         let before = self.room().head.aff;
         let n = before + 1;
-        let mut changed = Vec::new();
+        let actor = actor.and_then(|actor| actor.nick.as_ref()).map(|nick| nick.as_str().to_owned());
+        let mut changed: Vec<(Address, Standing, Deed)> = Vec::new();
         for order in orders {
             let Ok(jid) = self.order_jid(order) else { continue };
-            let standing = self.ordered_standing(&jid, order, n);
-            let actor = actor.and_then(|actor| actor.nick.as_ref()).map(|nick| nick.as_str().to_owned());
-            changed.push((jid, standing, Deed { actor, reason: order.reason.clone() }));
+            // Two items about one user add up.
+            let earlier = changed.iter().position(|(other, ..)| *other == jid).map(|at| changed.remove(at).1);
+            let old = earlier.as_ref().or_else(|| self.room().affiliations.entry(&jid));
+            let standing = ordered_standing(old, order, n);
+            changed.push((jid, standing, Deed { actor: actor.clone(), reason: order.reason.clone() }));
         }
         self.room_mut().head.aff = n;
         self.save_head();
         self.set_standings(changed);
         self.push_affiliations(before);
-    }
-
-    fn ordered_standing(&self, jid: &Address, order: &Order, n: u64) -> Standing {
-        let old = self.room().affiliations.entry(jid);
-        let affiliation = order.affiliation.unwrap_or(old.map_or(Affiliation::None, |old| old.affiliation));
-        let reserved = order.affiliation.and(order.nick.as_ref()).map(|nick| nick.as_str().to_owned());
-        let kept = old.and_then(|old| old.nick.clone()).filter(|_| affiliation > Affiliation::None);
-        let nick =
-            if affiliation > Affiliation::None && order.jid.is_some() { reserved.or(kept) } else { kept };
-        let role = if order.affiliation.is_some() { None } else { order.role };
-        Standing { affiliation, nick, reason: order.reason.clone(), role, n }
     }
 
     /// Puts entries into the list and draws the consequences.
@@ -103,6 +95,21 @@ impl Instance {
         self.save_occupant(&changed);
         let notice = Notice { actor: deed.actor.clone(), reason: deed.reason.clone(), ..Notice::default() };
         self.announce(&changed, &notice);
+        let config = self.room().config.clone();
+        if config.broadcasts(occupant.role) && !config.broadcasts(role) {
+            self.show_or_hide(&changed, true);
+        }
+        let sees_more = config.whois.shows_to(role) && !config.whois.shows_to(occupant.role);
+        if sees_more && self.room().occupants.is_here(&changed) {
+            self.show_real_addresses_to(&changed);
+        }
+    }
+
+    /// A new moderator learns the real addresses that were hidden from it.
+    fn show_real_addresses_to(&mut self, moderator: &Occupant) {
+        for client in moderator.sessions.iter().filter_map(|session| session.jid.as_ref()) {
+            self.show_everyone_to(client, moderator.role, &moderator.id());
+        }
     }
 
     /// Draws the consequences of a new configuration for everyone (XEP-0045 §10.2, status 322).
@@ -131,4 +138,18 @@ impl Instance {
         self.set_standings(vec![(jid.clone(), standing, Deed::default())]);
         self.push_affiliations(before);
     }
+}
+
+/// What becomes of an entry of the list. An affiliation that changes takes a granted role with it; a nick stays
+/// reserved as long as there is an affiliation.
+fn ordered_standing(old: Option<&Standing>, order: &Order, n: u64) -> Standing {
+    let Some(affiliation) = order.affiliation else {
+        let old = old.cloned();
+        let (affiliation, nick, reason) =
+            old.map_or_else(Default::default, |o| (o.affiliation, o.nick, o.reason));
+        return Standing { affiliation, nick, reason, role: order.role, n };
+    };
+    let reserved = order.nick.as_ref().filter(|_| order.jid.is_some()).map(|nick| nick.as_str().to_owned());
+    let nick = reserved.or_else(|| old?.nick.clone()).filter(|_| affiliation > Affiliation::None);
+    Standing { affiliation, nick, reason: order.reason.clone(), role: None, n }
 }

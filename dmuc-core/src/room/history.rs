@@ -1,20 +1,35 @@
 //! The newest history, kept at hand for those who join.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
 use crate::address::Address;
 use crate::clock::Millis;
-use crate::event::Event;
+use crate::event::{Event, EventId};
 use crate::instance::occupant_id_payload;
 use crate::ns;
-use crate::stanza::{El, Payload, Stanza};
+use crate::room::message::is_subject_change;
+use crate::stanza::{El, Payload, Stanza, Template};
 use crate::storage::{LogEntry, Recent};
 
-/// The newest events in canonical order, bounded.
+/// The newest events in canonical order, bounded. Changes of the subject are no part of it (XEP-0045 §7.2.13).
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    events: VecDeque<Event>,
+    events: VecDeque<Past>,
     max: usize,
+}
+
+/// An event, serialised for those who join once the first of them asks.
+#[derive(Debug)]
+struct Past {
+    event: Event,
+    shown: OnceLock<Arc<Template>>,
+}
+
+impl Past {
+    fn shown(&self, room: &Address) -> &Arc<Template> {
+        self.shown.get_or_init(|| Template::new(&as_past_message(&self.event, room)))
+    }
 }
 
 impl History {
@@ -26,29 +41,32 @@ impl History {
 
     /// Puts an event where it belongs; most come last.
     pub fn insert(&mut self, event: Event) {
-        let at = self.events.iter().rposition(|held| held.order() <= event.order()).map_or(0, |at| at + 1);
-        self.events.insert(at, event);
+        if is_subject_change(&event.content) {
+            return;
+        }
+        let earlier = |held: &Past| held.event.order() <= event.order();
+        let at = self.events.iter().rposition(earlier).map_or(0, |at| at + 1);
+        self.events.insert(at, Past { event, shown: OnceLock::new() });
         if self.events.len() > self.max {
             self.events.pop_front();
         }
     }
 
-    /// The newest within limits, oldest first. `rendered` gives the size that an event counts with.
-    pub fn select(&self, limits: Recent, rendered: impl Fn(&Event) -> u64) -> Vec<&Event> {
+    /// The newest within limits, oldest first, as the room's messages.
+    pub fn select(&self, limits: Recent, room: &Address) -> Vec<Arc<Template>> {
         let mut chars = 0;
-        let mut newest: Vec<&Event> = self
-            .events
-            .iter()
-            .rev()
-            .take(limits.stanzas.map_or(usize::MAX, |n| n as usize))
-            .take_while(|event| limits.since.is_none_or(|since| event.h.millis() >= since))
-            .take_while(|event| {
-                chars += limits.chars.map_or(0, |_| rendered(event));
-                limits.chars.is_none_or(|max| chars <= max)
-            })
-            .collect();
-        newest.reverse();
-        newest
+        let fits = |past: &&Past| {
+            let Some(max) = limits.chars else { return true };
+            let shown = past.shown(room);
+            chars += (shown.head().len() + shown.tail().len()) as u64;
+            chars <= max
+        };
+        let newest = self.events.iter().rev().take(limits.stanzas.map_or(usize::MAX, |n| n as usize));
+        let recent =
+            newest.take_while(|past| limits.since.is_none_or(|since| past.event.h.millis() >= since));
+        let mut shown: Vec<_> = recent.take_while(fits).map(|past| past.shown(room).clone()).collect();
+        shown.reverse();
+        shown
     }
 }
 
@@ -73,7 +91,7 @@ pub(crate) fn as_message(event: &Event, room: &Address) -> Stanza {
     message.lang = event.lang.as_deref().map(Into::into);
     message.children.reserve(event.content.len() + 3);
     message.children.extend(event.content.iter().cloned());
-    message.children.push(stanza_id(event, room));
+    message.children.push(stanza_id(event.id, room));
     message.with_opt(event.oid.as_deref().map(occupant_id_payload))
 }
 
@@ -87,6 +105,7 @@ pub(crate) fn delay(at: Millis, room: &Address) -> Payload {
     El::new("delay", ns::DELAY).attr("from", room.as_str()).attr("stamp", at.to_stamp()).payload()
 }
 
-fn stanza_id(event: &Event, room: &Address) -> Payload {
-    El::new("stanza-id", ns::SID).attr("by", room.as_str()).attr("id", event.id.to_string()).payload()
+/// `<stanza-id/>` (XEP-0359).
+pub(crate) fn stanza_id(id: EventId, room: &Address) -> Payload {
+    El::new("stanza-id", ns::SID).attr("by", room.as_str()).attr("id", id.to_string()).payload()
 }

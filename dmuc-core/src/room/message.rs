@@ -5,9 +5,8 @@ use crate::instance::{Instance, occupant_id_payload};
 use crate::nick::Nick;
 use crate::ns;
 use crate::record::{Subject, part};
-use crate::room::history::{as_message, delay};
+use crate::room::history::{as_message, delay, stanza_id};
 use crate::room::occupants::Occupant;
-use crate::room::roles::Role;
 use crate::room::strip;
 use crate::stanza::{Condition, Payload, Stanza, StanzaError};
 
@@ -50,9 +49,6 @@ impl Instance {
             StanzaError::of_kind(Condition::NotAcceptable, crate::stanza::ErrorKind::Cancel)
                 .because("Only occupants may send messages to this room.")
         })?;
-        if stanza.id.as_deref().is_some_and(|id| id.len() > self.policy.id_bytes_max) {
-            return Err(StanzaError::new(Condition::PolicyViolation).because("The stanza's id is too long."));
-        }
         self.may_say(occupant, &stanza.children)?;
         Ok(occupant.into())
     }
@@ -60,19 +56,17 @@ impl Instance {
     /// Whether an occupant may say this; checked where it speaks and again wherever it is heard.
     pub(crate) fn may_say(&self, occupant: &Occupant, content: &[Payload]) -> Result<(), StanzaError> {
         if is_subject_change(content) {
-            let may = occupant.role == Role::Moderator
-                || (occupant.role == Role::Participant && self.room().config.change_subject);
+            let may = self.room().config.may_change_subject(occupant.role);
             return if may { Ok(()) } else { Err(Condition::Forbidden.into()) };
         }
-        if occupant.role < Role::Participant {
+        if !occupant.role.has_voice() {
             return Err(StanzaError::new(Condition::Forbidden).because("You have no voice in this room."));
         }
         Ok(())
     }
 
     fn say(&mut self, speaker: Speaker, stanza: &Stanza) {
-        let content: Vec<Payload> =
-            stanza.children.iter().filter(|child| !strip::is_reserved(child, &self.jid)).cloned().collect();
+        let content = self.said_by_user(stanza);
         if strip::is_ephemeral(&content) {
             self.say_in_passing(&speaker, stanza, content);
         } else {
@@ -164,7 +158,10 @@ impl Instance {
             .with_from(&from)
             .with(Payload::text_element("subject", &subject.text));
         match subject.id {
-            Some(_) => message.with(delay(subject.h.millis(), &self.jid)),
+            Some(id) => message
+                .with(delay(subject.h.millis(), &self.jid))
+                .with(stanza_id(id, &self.jid))
+                .with_opt(subject.oid.as_deref().map(occupant_id_payload)),
             None => message,
         }
     }
