@@ -54,7 +54,12 @@ pub async fn appending_again_changes_nothing<B: Builder>(builder: &B) {
 pub async fn an_id_names_one_position<B: Builder>(builder: &B) {
     let (store, _guard) = builder.build().await;
     let mut room = Live::with(&store, 1, &run("a.lit", 1..=2)).await;
-    for pos in [position("a.lit", 3), position("b.lit", 1), Position { i: 2, ..position("a.lit", 1) }] {
+    for pos in [
+        position("a.lit", 2),
+        position("a.lit", 3),
+        position("b.lit", 1),
+        Position { i: 2, ..position("a.lit", 1) },
+    ] {
         let mut stolen = entry("a.lit", 1);
         stolen.event.pos = pos;
         assert_conflict(&store.append(room.uid, std::slice::from_ref(&stolen)).await);
