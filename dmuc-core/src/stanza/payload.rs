@@ -271,8 +271,11 @@ mod tests {
 
     #[test]
     fn what_is_stored_comes_back_the_same() {
-        let foreign = El::new("x", ns::MUC_USER).child(El::new("item", ns::MUC_USER).attr("nick", "o'<&>")).payload();
-        for payload in [Payload::text_element("body", "a <b> & 'c'\n"), Payload::text_element("subject", ""), foreign] {
+        let foreign =
+            El::new("x", ns::MUC_USER).child(El::new("item", ns::MUC_USER).attr("nick", "o'<&>")).payload();
+        for payload in
+            [Payload::text_element("body", "a <b> & 'c'\n"), Payload::text_element("subject", ""), foreign]
+        {
             let json = serde_json::to_string(&payload).expect("plain text");
             let back: Payload = serde_json::from_str(&json).expect("own text");
             assert_eq!(back, payload);

@@ -388,3 +388,26 @@ impl PeerPolicy for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::MemoryStore;
+    use crate::storage::conformance::Builder;
+
+    #[derive(Default)]
+    struct Memory;
+
+    #[async_trait]
+    impl Builder for Memory {
+        type Store = MemoryStore;
+        type Guard = ();
+
+        async fn build(&self) -> (MemoryStore, ()) {
+            (MemoryStore::new(), ())
+        }
+    }
+
+    crate::suite!(Memory);
+}

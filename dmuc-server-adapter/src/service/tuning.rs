@@ -15,6 +15,8 @@ pub struct Tuning {
     pub lease_ttl: Duration,
     /// How often the peer rules are read from the store.
     pub peers_every: Duration,
+    /// When a room that the store failed is woken again, if it still owes something to its peers.
+    pub retry_after: Duration,
     /// Most rooms whose changes are sent to the store together.
     pub group_max: usize,
     /// Most inputs of one room that wait for the store before it takes no more.
@@ -33,6 +35,7 @@ impl Default for Tuning {
             hibernate_after: Duration::from_secs(300),
             lease_ttl: Duration::from_secs(30),
             peers_every: Duration::from_secs(5),
+            retry_after: Duration::from_secs(10),
             group_max: 256,
             waiting_max: 1024,
             asks_max: 16,
