@@ -23,7 +23,9 @@ pub(crate) fn start(site: &Site, directory: &Path) -> Daemon {
     let program = in_path("erl").expect("the test checked that ejabberd is here");
     let mut command = Command::new(program);
     command
-        .args(["-noinput", "-mnesia", "dir"])
+        // Its XML library prints recursively: with the usual stacks, deeply nested stanzas end ejabberd 23.01 itself
+        // before they reach anybody else.
+        .args(["+sss", "8192", "-noinput", "-mnesia", "dir"])
         .arg(format!("\"{}\"", directory.join("database").display()))
         .args(["-s", "ejabberd", "-eval", &accounts(site)])
         .env("ERL_LIBS", library_directory())
