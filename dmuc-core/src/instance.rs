@@ -120,6 +120,7 @@ impl Instance {
             _ => None,
         };
         self.turn.begin(now, cause);
+        self.resume();
         match input {
             Input::Stanza(stanza) => self.handle_stanza(&stanza),
             Input::SessionClosed(jid) => self.handle_session_closed(&jid),
@@ -244,7 +245,7 @@ impl Instance {
     }
 
     /// Sends one stanza, serialised once, to every client at this instance.
-    pub(crate) fn to_all_here(&mut self, stanza: &Stanza) {
+    pub(crate) fn tell_all_here(&mut self, stanza: &Stanza) {
         let all = self.room_mut().occupants.audience().all;
         self.turn.fan_out(stanza, all);
     }
@@ -258,7 +259,7 @@ impl Instance {
             x.child(El::new("status", crate::ns::MUC_USER).attr("code", code.to_string()))
         });
         let message = Stanza::message("groupchat").with_from(&self.jid.clone()).with(x.payload());
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
     }
 }
 

@@ -59,6 +59,9 @@ pub(crate) struct Head {
     /// The firsthost knows nothing of `urn:xmpp:dmuc:sync:0`.
     #[serde(default)]
     pub core_only: bool,
+    /// A shadow that its operator has yet to approve.
+    #[serde(default)]
+    pub pending: bool,
 }
 
 /// The room's subject.

@@ -39,7 +39,7 @@ impl Instance {
         match ev {
             Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content),
             None if strip::is_ephemeral(&content) || !peer.core_only => {
-                self.relay_in_passing(stanza, &speaker, content)
+                self.relay_in_passing(stanza, &speaker, content);
             }
             None => self.adopt(&speaker, stanza, content),
         }
@@ -94,7 +94,7 @@ impl Instance {
             .with(occupant_id_payload(&speaker.oid));
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
     }
 
     /// A plain XEP-0281 peer keeps no log: its messages go into ours. The source passes them on to the others; a shadow

@@ -124,7 +124,7 @@ impl Instance {
             Some(ev) => {
                 let pos = ev.position(source.domain());
                 if self.room().log.is_new(&pos) && &*pos.o != self.policy.domain.as_str() {
-                    self.record(past_event(ev, pos, speaker, message, content));
+                    self.record(past_event(&ev, pos, speaker, message, content));
                 }
             }
             None if self.room().head.core_only => self.adopt_past(speaker, message, content, stamp),
@@ -152,7 +152,7 @@ impl Instance {
 }
 
 fn past_event(
-    ev: Ev,
+    ev: &Ev,
     pos: crate::event::Position,
     speaker: Speaker,
     message: &Stanza,

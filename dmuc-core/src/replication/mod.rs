@@ -66,8 +66,6 @@ pub(crate) enum Placement {
     Asking { tries: u32 },
     /// `<replicate/>` has been sent for a room named so.
     Replicating { id: String, tries: u32, core_only: bool },
-    /// It waits for its operator.
-    Pending { id: String },
     /// It is an instance; the state has been sent.
     Bringing,
     /// It is an instance in all respects.
@@ -83,6 +81,7 @@ pub(crate) enum Placement {
 pub(crate) struct Awaited {
     pub from: Address,
     pub what: Asked,
+    pub expires: Millis,
 }
 
 /// What was asked of a peer.
@@ -112,6 +111,8 @@ pub(crate) struct Replication {
     /// Requests passed on between occupants: our id, who asked, with which id.
     relays: BTreeMap<String, (Address, String)>,
     asked: u64,
+    /// What a restart interrupted has been taken up again.
+    pub resumed: bool,
     /// History requests of peers that wait for the store.
     pub answering: BTreeMap<QueryId, Stanza>,
     /// Users who were sent to their shadow, and when.
@@ -137,7 +138,7 @@ impl Replication {
 
     /// Whether no answer is awaited.
     pub fn is_quiet(&self) -> bool {
-        self.awaited.is_empty() && self.answering.is_empty() && self.relays.is_empty()
+        self.awaited.is_empty() && self.answering.is_empty()
     }
 
     /// The next number for a request or a query.
@@ -146,8 +147,20 @@ impl Replication {
         self.asked
     }
 
-    pub fn await_answer(&mut self, id: &str, from: &Address, what: Asked) {
-        self.awaited.insert(id.to_owned(), Awaited { from: from.clone(), what });
+    pub fn await_answer(&mut self, id: &str, from: &Address, what: Asked, expires: Millis) {
+        self.awaited.insert(id.to_owned(), Awaited { from: from.clone(), what, expires });
+    }
+
+    /// Takes out what has been awaited too long.
+    pub fn take_expired(&mut self, now: Millis) -> Vec<(Address, Asked)> {
+        let expired: Vec<String> = self
+            .awaited
+            .iter()
+            .filter(|(_, awaited)| awaited.expires <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let taken = expired.iter().filter_map(|id| self.awaited.remove(id));
+        taken.map(|awaited| (awaited.from, awaited.what)).collect()
     }
 
     /// What an answer is for; none if nothing was asked of its sender under its id.

@@ -15,6 +15,9 @@ use crate::room::owner::Ending;
 use crate::room::presence::Notice;
 use crate::stanza::{El, Payload, Stanza};
 
+/// An answer that takes longer is not coming.
+const ANSWER_MS: u64 = 120_000;
+
 impl Instance {
     /// The active instances' addresses of an occupant with this nick.
     fn peers_of(&self, nick: &Nick) -> Arc<[Address]> {
@@ -63,20 +66,22 @@ impl Instance {
 
     /// Asks a peer for something; the answer comes back as `what`.
     pub(crate) fn ask(&mut self, to: &Address, ty: &str, request: Payload, what: Asked) {
-        self.ask_as(self.jid.clone(), to, ty, request, what);
+        self.ask_as(&self.jid.clone(), to, ty, request, what);
     }
 
     /// The same in the name of one of our occupants, or of the service. The id leads an answer to the service back to
     /// this room.
-    pub(crate) fn ask_as(&mut self, from: Address, to: &Address, ty: &str, request: Payload, what: Asked) {
+    pub(crate) fn ask_as(&mut self, from: &Address, to: &Address, ty: &str, request: Payload, what: Asked) {
         let number = self.room_mut().replication.number();
         let salt = self.token(6);
         let id = match from.local() {
             Some(_) => format!("dmuc-{number}-{salt}"),
             None => format!("dmuc-{number}-{salt}:{}", self.jid.local().unwrap_or("")),
         };
-        self.room_mut().replication.await_answer(&id, to, what);
-        self.turn.send(Stanza::iq(ty, &id).with_from(&from).with_to(to).with(request));
+        let expires = self.turn.now.plus(ANSWER_MS);
+        self.room_mut().replication.await_answer(&id, to, what, expires);
+        self.set_retry_timer();
+        self.turn.send(Stanza::iq(ty, &id).with_from(from).with_to(to).with(request));
     }
 
     /// The configuration, to all shadows.

@@ -11,7 +11,7 @@ use crate::replication::gate::Peer;
 use crate::replication::payload::{Terms, Ver, condition};
 use crate::replication::{Asked, InstanceInfo, Standing};
 use crate::room::affiliations::Standing as Affiliated;
-use crate::room::config::{Config, FormScope};
+use crate::room::config::{Config, FormScope, Refused};
 use crate::room::consequences::Deed;
 use crate::room::create::read_uid;
 use crate::room::owner::Ending;
@@ -29,35 +29,43 @@ pub(crate) fn tree(request: &Payload) -> Result<Element, StanzaError> {
 }
 
 impl Instance {
-    /// A firsthost wants a shadow here.
+    /// A firsthost wants a shadow here. First whether it may at all, then what there is at the address.
     pub(crate) fn hear_replicate(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
+        let rooms = self.policy.shadows_here.get(&*peer.domain).copied().unwrap_or(0);
+        let decision = self.policy.peers.decide(&peer.domain, Direction::HostShadow, rooms);
+        if decision == Decision::Deny {
+            return Err(StanzaError::new(Condition::Forbidden).with(condition("peer-denied")));
+        }
         let request = tree(request)?;
         let offer = request.get_child("offer", ns::SYNC).and_then(Terms::read);
-        if let Some(stone) = self.blocking() {
-            let same = offer.as_ref().and_then(|offer| read_uid(&offer.uid)) == Some(stone.uid);
+        let offer = offer.as_ref();
+        if let Some(stone) = &self.tombstone {
+            let same = offer.and_then(|offer| read_uid(&offer.uid)) == Some(stone.uid);
             return Err(if same { Condition::Gone(None) } else { Condition::Conflict }.into());
         }
         if self.room.is_some() {
-            return self.hear_replicate_again(peer, stanza, offer.as_ref());
+            return self.hear_replicate_again(peer, stanza, offer, decision);
         }
-        let rooms = self.policy.shadows_here.get(&*peer.domain).copied().unwrap_or(0);
-        match self.policy.peers.decide(&peer.domain, Direction::HostShadow, rooms) {
-            Decision::Deny => Err(StanzaError::new(Condition::Forbidden).with(condition("peer-denied"))),
-            Decision::Full => Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(600))),
-            Decision::Ask | Decision::Allow => self.become_shadow(peer, stanza, offer),
+        if decision == Decision::Full {
+            return Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(600)));
         }
+        self.become_shadow(peer, offer)?;
+        self.room_mut().head.pending = decision == Decision::Ask;
+        self.save_head();
+        self.accept(stanza, offer.is_some());
+        Ok(())
     }
 
-    fn become_shadow(&mut self, peer: &Peer, stanza: &Stanza, offer: Option<Terms>) -> Heard {
+    fn become_shadow(&mut self, peer: &Peer, offer: Option<&Terms>) -> Heard {
         let firsthost = Address::parse(&peer.domain).map_err(|_| bad_request())?;
-        let uid = match &offer {
+        let uid = match offer {
             Some(offer) => read_uid(&offer.uid).ok_or_else(bad_request)?,
             None => self.fresh_uid(),
         };
         let mut head = self.fresh_head(uid, firsthost);
         head.core_only = offer.is_none();
         head.cfg = 0;
-        if let Some(offer) = &offer {
+        if let Some(offer) = offer {
             let source = Address::parse(&offer.source).map_err(|_| Condition::JidMalformed)?;
             let foreign = source.domain() != &*peer.domain || source.local().is_none() || !source.is_bare();
             if foreign {
@@ -70,18 +78,24 @@ impl Instance {
         if let Some(source) = self.room().head.source.clone() {
             self.add_source(source, peer);
         }
-        self.accept(stanza, offer.is_some());
         Ok(())
     }
 
     fn accept(&mut self, stanza: &Stanza, extended: bool) {
         let bytes = stanza.from.as_ref().map_or(65_536, |from| self.bytes_max(from.domain()));
-        let accept = extended.then(|| self.terms(false).element("accept", bytes).payload());
+        let accept =
+            extended.then(|| self.terms(self.room().head.pending).element("accept", bytes).payload());
         self.turn.send(stanza.result().with_opt(accept));
     }
 
     /// There is a room already: the same shadow again is well, all else a conflict.
-    fn hear_replicate_again(&mut self, peer: &Peer, stanza: &Stanza, offer: Option<&Terms>) -> Heard {
+    fn hear_replicate_again(
+        &mut self,
+        peer: &Peer,
+        stanza: &Stanza,
+        offer: Option<&Terms>,
+        decision: Decision,
+    ) -> Heard {
         let head = &self.room().head;
         let ours = head.firsthost.as_str() == &*peer.domain;
         let same = match offer {
@@ -89,6 +103,11 @@ impl Instance {
             None => head.core_only,
         };
         if ours && same {
+            if head.pending && decision != Decision::Ask {
+                // The operator has approved by lifting the rule's `ask`.
+                self.room_mut().head.pending = false;
+                self.save_head();
+            }
             self.accept(stanza, offer.is_some());
             return Ok(());
         }
@@ -136,7 +155,10 @@ impl Instance {
         }
         let form = request.get_child("x", ns::DATA).ok_or_else(bad_request)?;
         let form: DataForm = xso::transform(form).map_err(|_| bad_request())?;
-        let applied = self.room().config.apply_form(&form, FormScope::Peer)?;
+        let applied = match self.room().config.apply_form(&form, FormScope::Peer) {
+            Ok(applied) => applied,
+            Err(refused) => return Err(self.suspend(&refused)),
+        };
         if self.room().head.source.is_none() {
             self.room_mut().head.source = Some(room.clone());
             self.add_source(room, peer);
@@ -146,6 +168,15 @@ impl Instance {
             applied.unsupported.iter().map(|var| El::new("unsupported", ns::SYNC).text(var).payload());
         self.turn.send(stanza.result().with_all(unsupported));
         Ok(())
+    }
+
+    /// What protects the room cannot be held here, so nobody gets in here until it can: fail closed.
+    fn suspend(&mut self, refused: &Refused) -> StanzaError {
+        let error = StanzaError::from(*refused);
+        let Some(var) = refused.var() else { return error };
+        self.room_mut().head.locked = true;
+        self.save_head();
+        error.with(El::new("unsupported", ns::SYNC).text(var).payload())
     }
 
     fn take_config(&mut self, config: Config, version: Option<Ver>) {

@@ -15,6 +15,11 @@ use crate::stanza::{El, Payload, Stanza};
 const PASSING: [&str; 4] =
     ["resource-constraint", "remote-server-timeout", "remote-server-not-found", "recipient-unavailable"];
 
+/// How long a peer's capabilities are believed.
+const DAY_MS: u64 = 86_400_000;
+/// How often a peer is asked whether its operator has approved.
+const PENDING_MS: u64 = 600_000;
+
 impl Instance {
     /// Asks every peerhost for a shadow, where policy says at once.
     pub(crate) fn place_at_once(&mut self) {
@@ -48,7 +53,7 @@ impl Instance {
         let Ok(peer) = Address::parse(domain) else { return };
         self.set_placement(domain, Placement::Asking { tries });
         let query = El::new("query", ns::DISCO_INFO).payload();
-        self.ask_as(self.policy.domain.clone(), &peer, "get", query, Asked::Capabilities);
+        self.ask_as(&self.policy.domain.clone(), &peer, "get", query, Asked::Capabilities);
     }
 
     pub(crate) fn set_placement(&mut self, domain: &str, placement: Placement) {
@@ -66,8 +71,8 @@ impl Instance {
         let info: Option<DiscoInfoResult> = stanza.child("query", ns::DISCO_INFO).and_then(Payload::typed);
         let has = |feature: &str| info.as_ref().is_some_and(|info| info.features.contains(feature));
         if !has(ns::DMUC) {
-            let why = "service-unavailable: it does not support distributed rooms".to_owned();
-            return self.set_placement(peer.domain(), Placement::Refused { why });
+            // It may learn: asked again after a day.
+            return self.wait_for_placement(peer.domain(), DAY_MS, 0);
         }
         let id = match self.policy.shadow_name {
             ShadowName::Readable => self.jid.local().unwrap_or("").to_owned(),
@@ -86,7 +91,7 @@ impl Instance {
             replicate = replicate.child(self.terms(false).element("offer", self.bytes_max(peer.domain())));
         }
         self.set_placement(peer.domain(), Placement::Replicating { id, tries, core_only });
-        self.ask_as(self.policy.domain.clone(), peer, "set", replicate.payload(), Asked::Replicate);
+        self.ask_as(&self.policy.domain.clone(), peer, "set", replicate.payload(), Asked::Replicate);
     }
 
     /// What we offer or accept.
@@ -122,7 +127,7 @@ impl Instance {
         let accept = stanza.child("accept", ns::SYNC).and_then(|accept| accept.element().ok());
         let accepted = accept.as_ref().and_then(Terms::read);
         match accepted {
-            Some(terms) if terms.pending => self.set_placement(peer.domain(), Placement::Pending { id }),
+            Some(terms) if terms.pending => self.wait_for_placement(peer.domain(), PENDING_MS, 0),
             accepted => self.bring(peer, &id, core_only || accepted.is_none()),
         }
     }
@@ -179,7 +184,7 @@ impl Instance {
         for other in others {
             let id = other.jid.local().unwrap_or("");
             let announced = element.clone().child(room_element(id)).child(instances.clone()).payload();
-            self.ask_as(self.policy.domain.clone(), &other.jid.to_domain(), "set", announced, Asked::Told);
+            self.ask_as(&self.policy.domain.clone(), &other.jid.to_domain(), "set", announced, Asked::Told);
         }
     }
 
@@ -201,6 +206,8 @@ impl Instance {
         let condition = error_condition(stanza).unwrap_or_default();
         if PASSING.contains(&condition.as_str()) {
             self.retry_placement(domain, tries);
+        } else if condition == "service-unavailable" || condition == "feature-not-implemented" {
+            self.wait_for_placement(domain, DAY_MS, 0);
         } else {
             self.set_placement(domain, Placement::Refused { why: condition });
         }

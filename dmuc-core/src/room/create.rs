@@ -117,6 +117,7 @@ impl Instance {
             incarnation: 1,
             created: self.turn.now,
             core_only: false,
+            pending: false,
         }
     }
 

@@ -81,7 +81,7 @@ impl Instance {
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
         self.push_message(&message, &speaker.nick);
-        self.to_all_here(&message.with(occupant_id_payload(&speaker.oid)));
+        self.tell_all_here(&message.with(occupant_id_payload(&speaker.oid)));
     }
 
     /// Writes an own event, shows it here and pushes it to the peers, once it is durable.
@@ -129,7 +129,7 @@ impl Instance {
         if self.turn.now.since(event.h.millis()) > LATE_MS {
             message = message.with(delay(event.h.millis(), &self.jid));
         }
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
         self.room_mut().history.insert(event);
     }
 

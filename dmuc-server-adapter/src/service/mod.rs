@@ -1,0 +1,259 @@
+//! One MUC service: stanza in, room found or woken, actions carried out.
+//!
+//! [`Service`] is the whole of it for an embedder: give it a store, a host and a policy, and call it as the
+//! [`MucModule`] that it is.
+
+mod asks;
+mod awake;
+mod board;
+mod committer;
+mod leases;
+mod ledger;
+mod limited;
+mod open;
+mod rooms;
+mod sessions;
+mod task;
+mod timers;
+mod tuning;
+mod unsent;
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dmuc_core::io::{Cause, Input};
+use dmuc_core::policy::ServicePolicy;
+use dmuc_core::service::{Route, room_list, route};
+use dmuc_core::stanza::Outbound;
+use dmuc_core::storage::{Storage, StoreError};
+use dmuc_core::{Address, Stanza};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+use tracing::{debug, info, warn};
+
+use crate::host::{Delivery, Host};
+use crate::module::{Accepted, Inbound, MucModule, Origin};
+
+pub use open::{OpenError, check_store_url, open_storage};
+pub use tuning::Tuning;
+
+/// A MUC service: the rooms of one domain.
+pub struct Service {
+    shared: Arc<Shared>,
+    ended: Mutex<Option<mpsc::Receiver<std::convert::Infallible>>>,
+    background: Vec<AbortHandle>,
+}
+
+/// What all rooms of a service use.
+struct Shared {
+    storage: Arc<dyn Storage>,
+    host: Arc<dyn Host>,
+    tuning: Tuning,
+    runtime: Handle,
+    board: board::Board,
+    rooms: rooms::Rooms,
+    sessions: sessions::Sessions,
+    leases: Arc<leases::Leases>,
+    committer: mpsc::Sender<committer::Job>,
+    lists: Semaphore,
+    limited: limited::Limited,
+}
+
+impl Service {
+    /// Starts a service in the current tokio runtime. Rooms are woken by their first stanza.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] of reading the peer rules or counting the shadows: without them nobody can be let in.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn start(
+        storage: Arc<dyn Storage>,
+        host: Arc<dyn Host>,
+        policy: ServicePolicy,
+        tuning: Tuning,
+    ) -> Result<Self, StoreError> {
+        let runtime = Handle::current();
+        let board = board::Board::read(policy, &*storage).await?;
+        let leases = leases::Leases::new(storage.clone(), uuid::Uuid::new_v4().to_string(), tuning.lease_ttl);
+        let (token, ended) = mpsc::channel(1);
+        let (committer, jobs) = mpsc::channel(tuning.group_max.max(1));
+        let committing = runtime.spawn(committer::run(storage.clone(), jobs, tuning.group_max.max(1)));
+        let shared = Arc::new(Shared {
+            rooms: rooms::Rooms::new(token, tuning.mailbox_max, tuning.rooms_awake_max),
+            sessions: sessions::Sessions::new(host.capabilities().reports_sessions),
+            lists: Semaphore::new(tuning.lists_max),
+            limited: limited::Limited::default(),
+            storage,
+            host,
+            tuning,
+            runtime: runtime.clone(),
+            board,
+            leases: leases.clone(),
+            committer,
+        });
+        let keeping = runtime.spawn(leases.keep());
+        let following = runtime.spawn(follow_rules(shared.clone()));
+        let background = [committing, keeping, following].map(|task| task.abort_handle()).into();
+        info!(domain = %shared.board.now().domain, "service started");
+        Ok(Self { shared, ended: Mutex::new(Some(ended)), background })
+    }
+
+    /// The policy in force: the one given at the start with the peer rules of the store over it.
+    #[must_use]
+    pub fn policy(&self) -> Arc<ServicePolicy> {
+        self.shared.board.now()
+    }
+
+    /// How many rooms are in memory.
+    #[must_use]
+    pub fn rooms_awake(&self) -> usize {
+        self.shared.rooms.len()
+    }
+
+    /// Reads the peer rules from the store now rather than at the next turn.
+    pub async fn refresh_peers(&self) {
+        self.shared.board.refresh(&*self.shared.storage).await;
+    }
+
+    /// Stops: takes nothing more, deals with what has been taken, waits for the store and the host, gives the rooms
+    /// back. A second call waits for nothing.
+    pub async fn shutdown(&self) {
+        self.shared.rooms.close();
+        let ended = lock(&self.ended).take();
+        if let Some(mut ended) = ended {
+            // Nothing is ever sent; it closes when the last task is gone.
+            ended.recv().await;
+        }
+        info!("service stopped");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shared.rooms.close();
+        self.background.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl MucModule for Service {
+    fn domains(&self) -> Vec<Address> {
+        vec![self.shared.board.now().domain.clone()]
+    }
+
+    fn handle(&self, inbound: Inbound) -> Accepted {
+        let Inbound { stanza, origin } = inbound;
+        let policy = self.shared.board.now();
+        if let Some(fault) = inadmissible(&stanza, &origin, &policy) {
+            if let Some(left_out) = self.shared.limited.admit(fault) {
+                warn!(fault, left_out, "stanza dropped");
+            }
+            return Accepted::Taken;
+        }
+        match route(&stanza, &policy) {
+            Route::Answer(answers) => answers.into_iter().for_each(|answer| self.shared.answer(Some(answer))),
+            Route::List { after, max } => self.shared.list(stanza, after, max),
+            Route::Room(room) => return self.shared.post(&room, stanza),
+        }
+        Accepted::Taken
+    }
+
+    fn session_closed(&self, jid: &Address) {
+        for room in self.shared.sessions.close(jid) {
+            if self.shared.rooms.post(&self.shared, &room, Input::SessionClosed(jid.clone())).is_err() {
+                warn!(%room, "a session ended, and its room has no place for the news");
+            }
+        }
+    }
+
+    fn peer_link(&self, domain: &str, up: bool) {
+        debug!(domain, up, "link to a peer; its rooms find out by their own retries");
+    }
+}
+
+impl Shared {
+    /// Sends an answer of the service itself; shed if the host has no room, as its asker may ask again.
+    fn answer(&self, answer: Option<Stanza>) {
+        let Some(answer) = answer else { return };
+        let delivery = self.host.try_send(Outbound::One(Box::new(answer)));
+        if !matches!(delivery, Delivery::Accepted | Delivery::Queued) {
+            debug!(?delivery, "an answer of the service was shed");
+        }
+    }
+
+    fn post(self: &Arc<Self>, room: &Address, stanza: Stanza) -> Accepted {
+        self.sessions.note(&stanza, room);
+        let cause = Cause::of(&stanza);
+        match self.rooms.post(self, room, Input::Stanza(stanza)) {
+            Ok(()) => Accepted::Taken,
+            Err(refused) => {
+                debug!(%room, ?refused, "stanza refused");
+                self.answer(cause.refusal(&task::try_later()));
+                Accepted::Busy
+            }
+        }
+    }
+
+    /// Lists rooms from the store, in a task of its own.
+    fn list(self: &Arc<Self>, request: Stanza, after: Option<Address>, max: u32) {
+        let Some(alive) = self.rooms.token() else { return self.answer(request.error(&task::try_later())) };
+        let shared = self.clone();
+        self.runtime.spawn(async move {
+            let answer = shared.listing(&request, after.as_ref(), max).await;
+            shared.answer(answer);
+            drop(alive);
+        });
+    }
+
+    async fn listing(&self, request: &Stanza, after: Option<&Address>, max: u32) -> Option<Stanza> {
+        let Ok(_permit) = self.lists.try_acquire() else { return request.error(&task::try_later()) };
+        match self.storage.list(self.board.now().domain.as_str(), after, max).await {
+            Ok(listed) => Some(room_list(request, &listed)),
+            Err(error) => {
+                warn!(error = %chain(&error), "rooms not listed");
+                request.error(&task::try_later())
+            }
+        }
+    }
+}
+
+/// What is wrong with a stanza that a host must not hand in; such a stanza is never answered.
+fn inadmissible(stanza: &Stanza, origin: &Origin, policy: &ServicePolicy) -> Option<&'static str> {
+    let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else {
+        return Some("a stanza without from or to");
+    };
+    if to.domain() != policy.domain.as_str() {
+        return Some("a stanza for another domain");
+    }
+    match origin {
+        Origin::Peer(domain) if from.domain() != domain => {
+            Some("a stanza whose from is not of the peer that sent it")
+        }
+        _ => None,
+    }
+}
+
+async fn follow_rules(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(shared.tuning.peers_every).await;
+        shared.board.refresh(&*shared.storage).await;
+    }
+}
+
+/// An error with all its causes, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+/// Locks; a panic of another holder leaves nothing half done here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

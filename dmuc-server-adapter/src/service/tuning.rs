@@ -1,0 +1,45 @@
+//! What an operator may turn about the running of rooms.
+
+use std::time::Duration;
+
+/// Limits and periods of a [`Service`](super::Service); the defaults suit a machine of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuning {
+    /// Most stanzas that wait for one room; more are refused with `resource-constraint`.
+    pub mailbox_max: usize,
+    /// Most rooms in memory at a time; stanzas for further ones are refused with `resource-constraint`.
+    pub rooms_awake_max: usize,
+    /// A room that nobody used for so long is dropped to its record.
+    pub hibernate_after: Duration,
+    /// How long a room stays ours if this process dies. It is renewed three times in that time.
+    pub lease_ttl: Duration,
+    /// How often the peer rules are read from the store.
+    pub peers_every: Duration,
+    /// When a room that the store failed is woken again, if it still owes something to its peers.
+    pub retry_after: Duration,
+    /// Most rooms whose changes are sent to the store together.
+    pub group_max: usize,
+    /// Most inputs of one room that wait for the store before it takes no more.
+    pub waiting_max: usize,
+    /// Most questions of one room that the store answers at a time.
+    pub asks_max: usize,
+    /// Most room listings that the store answers at a time, for the whole service.
+    pub lists_max: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            mailbox_max: 1024,
+            rooms_awake_max: 100_000,
+            hibernate_after: Duration::from_secs(300),
+            lease_ttl: Duration::from_secs(30),
+            peers_every: Duration::from_secs(5),
+            retry_after: Duration::from_secs(10),
+            group_max: 256,
+            waiting_max: 1024,
+            asks_max: 16,
+            lists_max: 8,
+        }
+    }
+}

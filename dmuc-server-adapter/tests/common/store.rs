@@ -1,0 +1,292 @@
+//! A store in memory that counts, waits and fails when told to.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use dmuc_core::event::Position;
+use dmuc_core::policy::PeerRule;
+use dmuc_core::storage::{
+    ArchiveQuery, Change, Entry, Found, Frontier, HistoryStore, Lease, Listed, LogEntry, Page, PeerPolicy,
+    Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone,
+};
+use dmuc_core::{Address, Millis};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+#[derive(Default)]
+struct Disk {
+    addresses: BTreeMap<Address, RoomUid>,
+    tombstones: BTreeMap<Address, Tombstone>,
+    rooms: BTreeMap<RoomUid, (Found, Vec<LogEntry>)>,
+    leases: BTreeMap<RoomUid, (Lease, Option<String>)>,
+    rules: BTreeMap<String, PeerRule>,
+}
+
+pub struct TestStore {
+    disk: Mutex<Disk>,
+    /// Commits, as the sizes of their groups.
+    groups: Mutex<Vec<usize>>,
+    /// Open while the store answers.
+    gate: Semaphore,
+    pub down: AtomicBool,
+    /// Commits of this room fail.
+    pub cursed: Mutex<Option<Address>>,
+}
+
+impl Default for TestStore {
+    fn default() -> Self {
+        Self {
+            disk: Mutex::default(),
+            groups: Mutex::default(),
+            gate: Semaphore::new(1),
+            down: AtomicBool::new(false),
+            cursed: Mutex::default(),
+        }
+    }
+}
+
+impl TestStore {
+    /// The store answers nothing as long as the permit lives.
+    pub async fn hold(&self) -> SemaphorePermit<'_> {
+        self.gate.acquire().await.unwrap()
+    }
+
+    pub fn groups(&self) -> Vec<usize> {
+        self.groups.lock().unwrap().clone()
+    }
+
+    pub fn rooms(&self) -> usize {
+        self.disk.lock().unwrap().rooms.len()
+    }
+
+    pub fn log_len(&self) -> usize {
+        self.disk.lock().unwrap().rooms.values().map(|(_, log)| log.len()).sum()
+    }
+
+    /// The parts of this kind in all rooms.
+    pub fn parts(&self, kind: &str) -> Vec<String> {
+        let disk = self.disk.lock().unwrap();
+        let parts = disk.rooms.values().flat_map(|(found, _)| &found.parts);
+        parts.filter(|(key, _)| key.starts_with(kind)).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Rewrites the parts of this kind in all rooms; gives how many there are.
+    pub fn edit(&self, kind: &str, edit: impl Fn(&str) -> String) -> usize {
+        let mut disk = self.disk.lock().unwrap();
+        let parts = disk.rooms.values_mut().flat_map(|(found, _)| found.parts.iter_mut());
+        let of_kind = parts.filter(|(key, _)| key.starts_with(kind));
+        of_kind.map(|(_, value)| *value = edit(value)).count()
+    }
+
+    /// Leases that some node holds.
+    pub fn leased(&self) -> usize {
+        self.disk.lock().unwrap().leases.values().filter(|(_, node)| node.is_some()).count()
+    }
+
+    /// Another node takes every room.
+    pub fn steal(&self) {
+        for (lease, node) in self.disk.lock().unwrap().leases.values_mut() {
+            lease.fence += 1;
+            *node = Some("another".to_owned());
+        }
+    }
+
+    /// The other node dies, and its leases expire.
+    pub fn expire_stolen(&self) {
+        self.disk.lock().unwrap().leases.values_mut().for_each(|(_, node)| *node = None);
+    }
+
+    async fn up(&self, operation: &'static str) -> Result<(), StoreError> {
+        let _pass = self.gate.acquire().await.unwrap();
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(StoreError::new(StoreErrorKind::Unavailable, operation)),
+            false => Ok(()),
+        }
+    }
+
+    fn commit_one(&self, commit: &RoomCommit) -> Result<Revision, StoreError> {
+        let mut disk = self.disk.lock().unwrap();
+        let conflict = || StoreError::new(StoreErrorKind::Conflict, "commit");
+        let fence = disk.leases.get(&commit.lease.room).map(|(lease, _)| lease.fence);
+        let revision = disk.rooms.get(&commit.lease.room).map_or(Revision(0), |(found, _)| found.revision);
+        if fence.is_none_or(|fence| fence > commit.lease.fence) || revision != commit.expected {
+            return Err(conflict());
+        }
+        let cursed = self.cursed.lock().unwrap().clone();
+        if cursed.and_then(|jid| disk.addresses.get(&jid).copied()) == Some(commit.lease.room) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "commit"));
+        }
+        for change in &commit.changes {
+            disk.apply(commit.lease.room, change);
+        }
+        let next = Revision(revision.0 + 1);
+        if let Some((found, _)) = disk.rooms.get_mut(&commit.lease.room) {
+            found.revision = next;
+        }
+        Ok(next)
+    }
+}
+
+impl Disk {
+    fn apply(&mut self, room: RoomUid, change: &Change) {
+        match change {
+            Change::Create { jid } => {
+                self.addresses.insert(jid.clone(), room);
+                let found = Found { uid: room, revision: Revision(0), parts: BTreeMap::new() };
+                self.rooms.insert(room, (found, Vec::new()));
+            }
+            Change::Put { key, value } => {
+                self.room(room).0.parts.insert(key.clone(), value.clone());
+            }
+            Change::Delete { key } => {
+                self.room(room).0.parts.remove(key);
+            }
+            Change::Append(entry) => self.room(room).1.push(*entry.clone()),
+            Change::Destroy(tombstone) => {
+                self.rooms.remove(&room);
+                self.addresses.retain(|_, uid| *uid != room);
+                self.tombstones.extend(tombstone.clone().map(|tombstone| (tombstone.jid.clone(), tombstone)));
+            }
+            other => unimplemented!("these tests make no {other:?}"),
+        }
+    }
+
+    fn room(&mut self, room: RoomUid) -> &mut (Found, Vec<LogEntry>) {
+        self.rooms.get_mut(&room).expect("changes follow a creation")
+    }
+}
+
+#[async_trait]
+impl Room for TestStore {
+    async fn load(&self, jid: &Address, now: Millis) -> Result<Entry, StoreError> {
+        self.up("load").await?;
+        let disk = self.disk.lock().unwrap();
+        if let Some(uid) = disk.addresses.get(jid) {
+            return Ok(Entry::Room(disk.rooms[uid].0.clone()));
+        }
+        let tombstone = disk.tombstones.get(jid).filter(|tombstone| tombstone.blocks_until > now);
+        Ok(tombstone.cloned().map_or(Entry::Vacant, Entry::Tombstone))
+    }
+
+    async fn commit(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>> {
+        self.groups.lock().unwrap().push(commits.len());
+        match self.up("commit").await {
+            Ok(()) => commits.iter().map(|commit| self.commit_one(commit)).collect(),
+            Err(error) => commits.iter().map(|_| Err(StoreError::new(error.kind, "commit"))).collect(),
+        }
+    }
+
+    async fn acquire(
+        &self,
+        room: RoomUid,
+        node: &str,
+        now: Millis,
+        ttl_ms: u64,
+    ) -> Result<Lease, StoreError> {
+        self.up("acquire").await?;
+        let mut disk = self.disk.lock().unwrap();
+        let expires = now.plus(ttl_ms);
+        let fresh = (Lease { room, fence: 0, expires }, None);
+        let (lease, holder) = disk.leases.entry(room).or_insert(fresh);
+        if holder.as_deref().is_some_and(|holder| holder != node) {
+            return Err(StoreError::new(StoreErrorKind::Conflict, "acquire"));
+        }
+        *lease = Lease { fence: lease.fence + u64::from(holder.is_none()), expires, ..*lease };
+        *holder = Some(node.to_owned());
+        Ok(*lease)
+    }
+
+    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError> {
+        self.up("renew").await?;
+        match self.disk.lock().unwrap().leases.get(&lease.room) {
+            Some((held, Some(_))) if held.fence == lease.fence => {
+                Ok(Lease { expires: now.plus(ttl_ms), ..*lease })
+            }
+            _ => Err(StoreError::new(StoreErrorKind::Conflict, "renew")),
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.up("release").await?;
+        let mut disk = self.disk.lock().unwrap();
+        if let Some((held, holder)) =
+            disk.leases.get_mut(&lease.room).filter(|(held, _)| held.fence == lease.fence)
+        {
+            (*held, *holder) = (*lease, None);
+        }
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        domain: &str,
+        after: Option<&Address>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.up("list").await?;
+        let disk = self.disk.lock().unwrap();
+        let listed = |(jid, uid): (&Address, &RoomUid)| {
+            let card = disk.rooms[uid].0.parts.get("card").cloned();
+            Listed { jid: jid.clone(), uid: *uid, card }
+        };
+        let wanted = disk.addresses.iter().filter(|(jid, _)| jid.domain() == domain && Some(*jid) > after);
+        Ok(wanted.map(listed).take(limit as usize).collect())
+    }
+}
+
+#[async_trait]
+impl HistoryStore for TestStore {
+    async fn append(&self, _: RoomUid, _: &[LogEntry]) -> Result<(), StoreError> {
+        unimplemented!("rooms append by commits")
+    }
+
+    async fn frontier(&self, room: RoomUid) -> Result<Vec<Frontier>, StoreError> {
+        self.up("frontier").await?;
+        let mut logs: BTreeMap<(String, u32), Frontier> = BTreeMap::new();
+        for entry in self.disk.lock().unwrap().rooms.get(&room).map_or(&[][..], |(_, log)| log) {
+            let pos = entry.event.pos.clone();
+            let frontier = Frontier { pos: pos.clone(), digest: entry.digest, low: 1 };
+            logs.insert((pos.o.to_string(), pos.i), frontier);
+        }
+        Ok(logs.into_values().collect())
+    }
+
+    async fn range(&self, _: RoomUid, _: &Position, _: u64, _: u32) -> Result<Vec<LogEntry>, StoreError> {
+        unimplemented!("these tests ask for no ranges")
+    }
+
+    async fn recent(&self, room: RoomUid, limits: Recent) -> Result<Vec<LogEntry>, StoreError> {
+        self.up("recent").await?;
+        let disk = self.disk.lock().unwrap();
+        let log = disk.rooms.get(&room).map_or(&[][..], |(_, log)| log);
+        let most = limits.stanzas.map_or(usize::MAX, |most| most as usize);
+        Ok(log[log.len().saturating_sub(most)..].to_vec())
+    }
+
+    async fn page(&self, _: RoomUid, _: &ArchiveQuery) -> Result<Option<Page>, StoreError> {
+        unimplemented!("these tests ask for no archive")
+    }
+
+    async fn expire(&self, _: RoomUid, _: Millis) -> Result<u64, StoreError> {
+        unimplemented!("these tests expire nothing")
+    }
+}
+
+#[async_trait]
+impl PeerPolicy for TestStore {
+    async fn rules(&self) -> Result<Vec<PeerRule>, StoreError> {
+        self.up("rules").await?;
+        Ok(self.disk.lock().unwrap().rules.values().cloned().collect())
+    }
+
+    async fn set_rule(&self, rule: &PeerRule) -> Result<(), StoreError> {
+        self.disk.lock().unwrap().rules.insert(rule.domain.clone(), rule.clone());
+        Ok(())
+    }
+
+    async fn drop_rule(&self, domain: &str) -> Result<(), StoreError> {
+        self.disk.lock().unwrap().rules.remove(domain);
+        Ok(())
+    }
+}

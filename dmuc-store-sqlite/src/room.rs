@@ -1,0 +1,105 @@
+//! Rooms by address.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use dmuc_core::storage::{
+    Entry, Found, Lease, Listed, Revision, Room, RoomCommit, RoomUid, StoreError, Tombstone,
+};
+use dmuc_core::{Address, Millis};
+use sqlx::Row;
+
+use crate::SqliteStore;
+use crate::error::{corrupt, failed, signed, unsigned};
+
+const LOAD: &str = "load a room";
+const LIST: &str = "list rooms";
+
+#[async_trait]
+impl Room for SqliteStore {
+    async fn load(&self, jid: &Address, now: Millis) -> Result<Entry, StoreError> {
+        let mut read = self.readers.begin().await.map_err(failed(LOAD))?;
+        let row = sqlx::query("SELECT uid, revision FROM rooms WHERE jid = ?")
+            .bind(jid.as_str())
+            .fetch_optional(&mut *read)
+            .await
+            .map_err(failed(LOAD))?;
+        if let Some(row) = row {
+            let uid: String = row.try_get(0).map_err(failed(LOAD))?;
+            let revision: i64 = row.try_get(1).map_err(failed(LOAD))?;
+            let parts = sqlx::query_as::<_, (String, String)>("SELECT key, value FROM parts WHERE uid = ?")
+                .bind(&uid)
+                .fetch_all(&mut *read)
+                .await
+                .map_err(failed(LOAD))?;
+            let parts: BTreeMap<String, String> = parts.into_iter().collect();
+            return Ok(Entry::Room(Found {
+                uid: read_uid(&uid)?,
+                revision: Revision(unsigned(revision)),
+                parts,
+            }));
+        }
+        let tombstone: Option<String> =
+            sqlx::query_scalar("SELECT tombstone FROM tombstones WHERE jid = ? AND blocks_until > ?")
+                .bind(jid.as_str())
+                .bind(signed(now.0))
+                .fetch_optional(&mut *read)
+                .await
+                .map_err(failed(LOAD))?;
+        let tombstone: Option<Tombstone> = tombstone
+            .map(|json| serde_json::from_str(&json))
+            .transpose()
+            .map_err(|e| corrupt(LOAD)(e.into()))?;
+        Ok(tombstone.map_or(Entry::Vacant, Entry::Tombstone))
+    }
+
+    async fn commit(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>> {
+        self.commit_all(commits).await
+    }
+
+    async fn acquire(
+        &self,
+        room: RoomUid,
+        node: &str,
+        now: Millis,
+        ttl_ms: u64,
+    ) -> Result<Lease, StoreError> {
+        self.acquire_lease(room, node, now, ttl_ms).await
+    }
+
+    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError> {
+        self.renew_lease(lease, now, ttl_ms).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.release_lease(lease).await
+    }
+
+    async fn list(
+        &self,
+        domain: &str,
+        after: Option<&Address>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let rows = sqlx::query_as::<_, (String, String, Option<String>)>(
+            "SELECT rooms.jid, rooms.uid, parts.value FROM rooms \
+             LEFT JOIN parts ON parts.uid = rooms.uid AND parts.key = 'card' \
+             WHERE rooms.domain = ? AND rooms.jid > ? ORDER BY rooms.jid LIMIT ?",
+        )
+        .bind(domain)
+        .bind(after.map_or("", Address::as_str))
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed(LIST))?;
+        let listed = |(jid, uid, card): (String, String, Option<String>)| {
+            let jid = Address::parse(&jid).map_err(|e| corrupt(LIST)(e.into()))?;
+            Ok(Listed { jid, uid: read_uid(&uid)?, card })
+        };
+        rows.into_iter().map(listed).collect()
+    }
+}
+
+fn read_uid(text: &str) -> Result<RoomUid, StoreError> {
+    text.parse().map(RoomUid).map_err(|error: uuid::Error| corrupt("read a room's uid")(error.into()))
+}

@@ -1,0 +1,9 @@
+//! Distributed Multi-User Chat as a ready-made external component (XEP-0114).
+//!
+//! The program is a thin shell around this library: [`config::Settings`] are read from a file and the environment,
+//! [`logging`] is set up, and the daemon [runs](run::run) until it is told to stop.
+
+pub mod config;
+pub mod demo;
+pub mod logging;
+pub mod run;

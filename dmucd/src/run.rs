@@ -1,0 +1,69 @@
+//! The daemon at work: store, service and component, until it is told to stop.
+
+use std::sync::Arc;
+
+use dmuc_core::storage::{Storage, StoreError};
+use dmuc_server_adapter::host::{ComponentConfig, ComponentHost};
+use dmuc_server_adapter::service::{OpenError, Service, open_storage};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::config::Settings;
+
+/// Why the daemon ended without being told to, or not as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store could be opened, but not read.
+    #[error("the store cannot be read")]
+    Read(#[from] StoreError),
+    /// Rooms were still waiting for the store or the server when the time for stopping was over. Nothing that was
+    /// confirmed to anybody is lost.
+    #[error("stopping took longer than `limits.stop-seconds`")]
+    Unfinished,
+}
+
+/// Runs the daemon until `stop` resolves. While the server is away, it keeps trying to connect.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+    settings.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let storage = open_storage(settings.store.reveal()).await?;
+    info!(store = ?settings.store, "store opened");
+    serve(settings, storage, stop).await
+}
+
+/// Runs the daemon on a store that is open already.
+///
+/// # Errors
+/// [`RunError`], except `Open`.
+pub async fn serve(
+    settings: Settings,
+    storage: Arc<dyn Storage>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), RunError> {
+    let stop_within = settings.stop_within;
+    let host = ComponentHost::new(component(&settings));
+    let service = Arc::new(Service::start(storage, host.clone(), settings.policy, settings.tuning).await?);
+    let (disconnect, told) = oneshot::channel::<()>();
+    let told = async move { drop(told.await) };
+    let connection = tokio::spawn(host.run(service.clone(), told));
+    stop.await;
+    info!("stopping");
+    // The rooms first: what they still have to say goes out by the connection.
+    let finished = timeout(stop_within, service.shutdown()).await;
+    drop(disconnect);
+    let disconnected = timeout(stop_within, connection).await;
+    finished.and(disconnected.map(drop)).map_err(|_| RunError::Unfinished)
+}
+
+fn component(settings: &Settings) -> ComponentConfig {
+    let component = settings.component.clone();
+    let domain = settings.policy.domain.clone();
+    let config = ComponentConfig::new(component.host, component.port, domain, component.secret);
+    ComponentConfig { limits: settings.wire, ..config }
+}
