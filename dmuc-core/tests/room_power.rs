@@ -38,8 +38,7 @@ fn a_ban_removes_every_client_and_keeps_out_in_every_spelling() {
     let mut world = gathered(&[]);
     world.joins(BALCONY, &format!("{COVEN}/hag"));
     world.forget();
-    let ban =
-        format!("<item jid='Hag66@Shakespeare.lit.' affiliation='outcast'><reason>Treason</reason></item>");
+    let ban = "<item jid='Hag66@Shakespeare.lit.' affiliation='outcast'><reason>Treason</reason></item>";
     assert_eq!(world.sets(CRONE, &ban), None);
     for (client, nick) in [(HAG, "thirdwitch"), (BALCONY, "hag")] {
         let got = world.got(client);

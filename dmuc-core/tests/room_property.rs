@@ -505,7 +505,8 @@ fn run_all(sequences: u64) {
 
 fn run(seed: u64) {
     let mut trial = Trial::new(seed);
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (0..STEPS).for_each(|_| trial.step())));
+    let done =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (0..STEPS).for_each(|_| trial.step())));
     assert!(done.is_ok(), "in step {} of ROOM_SEED={seed}", trial.steps);
 }
 
