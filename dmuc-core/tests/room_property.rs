@@ -140,8 +140,8 @@ fn text(value: &Value, key: &str) -> String {
 impl Trial {
     fn new(seed: u64) -> Self {
         let mut policy = ServicePolicy::new(&jid("chat.shakespeare.lit"));
-        policy.lock_new_rooms = seed % 2 == 0;
-        policy.defaults.persistent = seed % 3 == 0;
+        policy.lock_new_rooms = seed.is_multiple_of(2);
+        policy.defaults.persistent = seed.is_multiple_of(3);
         let policy = Arc::new(policy);
         Self {
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -481,7 +481,7 @@ impl Trial {
             }
             Outbound::FanOut { template, to } => to.iter().for_each(|to| each(to, &whole(template))),
             Outbound::Burst { templates, to } => {
-                templates.iter().for_each(|template| each(to, &whole(template)))
+                templates.iter().for_each(|template| each(to, &whole(template)));
             }
         }
     }

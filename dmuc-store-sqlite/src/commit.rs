@@ -79,7 +79,7 @@ impl SqliteStore {
             match &result {
                 Ok(_) => savepoint.commit().await.map_err(failed(COMMIT))?,
                 Err(error) if is_of_one_commit(error) => {
-                    savepoint.rollback().await.map_err(failed(COMMIT))?
+                    savepoint.rollback().await.map_err(failed(COMMIT))?;
                 }
                 Err(_) => return result.map(|_| results),
             }
