@@ -125,7 +125,9 @@ impl Instance {
             Input::SessionClosed(jid) => self.handle_session_closed(&jid),
             Input::Answered { id, result } => self.handle_answer(id, result),
             Input::Timer(timer) => self.handle_timer(timer),
+            Input::Approved => self.handle_approval(),
         }
+        self.keep_time();
         self.turn.end(&mut self.commits)
     }
 

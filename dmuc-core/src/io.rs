@@ -46,6 +46,8 @@ pub enum Input {
     },
     /// The host says that a user's session is gone.
     SessionClosed(Address),
+    /// An operator has approved the shadow here, which a peer has asked for and a rule made wait.
+    Approved,
 }
 
 /// To whom a failed commit is reported, and how.

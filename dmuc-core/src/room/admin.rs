@@ -247,7 +247,7 @@ impl Instance {
     /// Removes an occupant of this instance (XEP-0045 §8.2); false if it is at another.
     pub(crate) fn kick_here(&mut self, actor: &Actor, kick: &Order) -> bool {
         let Ok(target) = self.order_occupant(kick) else { return true };
-        if !self.room().occupants.is_here(target) {
+        if !self.speaks_for(target) {
             return false;
         }
         let (id, actor) = (target.id(), actor.nick.as_ref().map(|nick| nick.as_str().to_owned()));

@@ -7,6 +7,7 @@ use crate::clock::Millis;
 use crate::event::Event;
 use crate::instance::occupant_id_payload;
 use crate::ns;
+use crate::room::strip::is_reserved;
 use crate::stanza::{El, Payload, Stanza};
 use crate::storage::{LogEntry, Recent};
 
@@ -31,6 +32,24 @@ impl History {
         if self.events.len() > self.max {
             self.events.pop_front();
         }
+    }
+
+    /// Whether an event of this name is at hand.
+    pub fn holds(&self, id: &crate::event::EventId) -> bool {
+        self.events.iter().any(|event| event.id == *id)
+    }
+
+    /// Somebody said the same at about the same time (within `within_ms`), as far as is at hand.
+    pub fn has_like(&self, nick: &str, text: &str, at: Millis, within_ms: u64) -> bool {
+        let near = |then: Millis| then.since(at).max(at.since(then)) <= within_ms;
+        let said = |event: &Event| event.child("body", ns::STANZA).map(Payload::text).unwrap_or_default();
+        let mut events = self.events.iter().filter(|event| near(event.h.millis()));
+        events.any(|event| event.nick.as_ref().is_some_and(|own| own.as_str() == nick) && said(event) == text)
+    }
+
+    /// When the newest event was.
+    pub fn newest(&self) -> Option<Millis> {
+        self.events.back().map(|event| event.h.millis())
     }
 
     /// The newest within limits, oldest first. `rendered` gives the size that an event counts with.
@@ -72,7 +91,8 @@ pub(crate) fn as_message(event: &Event, room: &Address) -> Stanza {
     message.id = event.stanza.as_deref().map(Into::into);
     message.lang = event.lang.as_deref().map(Into::into);
     message.children.reserve(event.content.len() + 3);
-    message.children.extend(event.content.iter().cloned());
+    // An event of another instance keeps what its digest covers, but nobody speaks here in this room's name.
+    message.children.extend(event.content.iter().filter(|child| !is_reserved(child, room)).cloned());
     message.children.push(stanza_id(event, room));
     message.with_opt(event.oid.as_deref().map(occupant_id_payload))
 }

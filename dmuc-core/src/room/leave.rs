@@ -64,9 +64,8 @@ impl Instance {
         } else {
             self.announce(&occupant, notice);
         }
-        if self.room().occupants.is_here(&occupant) {
-            self.push_presence(&occupant, notice);
-        }
+        self.push_presence(&occupant, notice);
+        self.settle_nick(&occupant.claimed.key());
     }
 
     /// A room that is not persistent ends when nobody is in it at any instance (XEP-0045 §10.9).

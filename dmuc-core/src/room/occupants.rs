@@ -1,6 +1,6 @@
 //! Who is in the room, at this instance and at others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,8 @@ pub struct Occupants {
     here: Arc<str>,
     audience: Option<Audience>,
     faces: BTreeMap<OccupantId, Face>,
+    /// Those shown under another nick than they claim; few, if any.
+    aliased: BTreeSet<OccupantId>,
 }
 
 /// An occupant's presence, serialised once for everybody who will ever need it.
@@ -117,6 +119,9 @@ impl Occupants {
             let jids = occupant.sessions.iter().filter_map(|session| session.jid.clone());
             self.sessions.extend(jids.map(|jid| (jid, id.clone())));
         }
+        if occupant.claimed != occupant.nick {
+            self.aliased.insert(id.clone());
+        }
         self.all.insert(id, occupant);
         self.audience = None;
     }
@@ -131,6 +136,7 @@ impl Occupants {
         }
         self.audience = None;
         self.faces.remove(id);
+        self.aliased.remove(id);
         Some(occupant)
     }
 
@@ -191,9 +197,14 @@ impl Occupants {
     pub fn remote<'a>(&'a self, home: &'a str, claimed: &Nick) -> Option<&'a Occupant> {
         let id = OccupantId { key: claimed.key(), home: home.into() };
         match self.all.get(&id) {
-            Some(occupant) if occupant.claimed == *claimed => Some(occupant),
-            _ => self.of_home(home).find(|occupant| occupant.claimed.key() == claimed.key()),
+            Some(occupant) if occupant.claimed.key() == id.key => Some(occupant),
+            _ => self.aliased().find(|occupant| *occupant.home == *home && occupant.claimed.key() == id.key),
         }
+    }
+
+    /// Those shown under another nick than they claim.
+    pub fn aliased(&self) -> impl Iterator<Item = &Occupant> {
+        self.aliased.iter().filter_map(|id| self.all.get(id))
     }
 
     /// Everyone.
