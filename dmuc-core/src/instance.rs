@@ -120,15 +120,16 @@ impl Instance {
             _ => None,
         };
         self.turn.begin(now, cause);
-        self.resume();
         match input {
             Input::Stanza(stanza) => self.handle_stanza(&stanza),
             Input::SessionClosed(jid) => self.handle_session_closed(&jid),
             Input::Answered { id, result } => self.handle_answer(id, result),
             Input::Timer(timer) => self.handle_timer(timer),
             Input::ServiceStops => self.handle_service_stops(),
+            Input::Approved => self.handle_approval(),
         }
         self.close_if_deserted();
+        self.keep_time();
         self.turn.end(&mut self.commits)
     }
 

@@ -62,9 +62,11 @@ impl Instance {
     }
 
     fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
-        let Some(source) = self.room().head.source.clone().filter(|_| !self.room().head.core_only) else {
-            let unreachable = source_unreachable();
-            return self.turn.send_opt(cause.and_then(|cause| cause.refusal(&unreachable)));
+        let source = self.room().head.source.clone();
+        let Some(source) = source.filter(|_| !self.room().head.core_only) else {
+            let at_source = StanzaError::new(Condition::NotAllowed)
+                .because("This room can be administered only at its source.");
+            return self.turn.send_opt(cause.and_then(|cause| cause.refusal(&at_source)));
         };
         let h = self.claim_stamp();
         let proposal = El::new("propose", ns::SYNC)
@@ -87,11 +89,17 @@ impl Instance {
         let id: EventId = request.attr("id").and_then(|id| id.parse().ok()).ok_or(Condition::BadRequest)?;
         let actor =
             request.attr("actor").and_then(|jid| Address::parse(jid).ok()).ok_or(Condition::JidMalformed)?;
-        self.only_vouched(peer, &actor)?;
+        if !self.is_vouched(&peer.domain, &actor) {
+            return Err(StanzaError::new(Condition::Forbidden).with(condition("not-authoritative")));
+        }
         let wish = request.children().next().ok_or(Condition::BadRequest)?;
         self.decide(&actor.to_bare(), &peer.domain, wish)?;
-        let verdict = Verdict { id, ok: true, why: None };
-        self.turn.send(stanza.result().with(Payload::of(&verdict)));
+        let verdict = stanza.result().with(Payload::of(&Verdict { id, ok: true, why: None }));
+        // A room that has ended takes no answers any more: the verdict is first.
+        match self.room {
+            Some(_) => self.turn.send(verdict),
+            None => self.turn.send_first(verdict),
+        }
         Ok(())
     }
 

@@ -77,21 +77,21 @@ impl Instance {
             _ => None,
         };
         match code {
-            Some(code) if self.room().occupants.is_here(&occupant) => {
+            Some(code) if self.speaks_for(&occupant) => {
                 let codes = Notice::codes(&[code]);
                 let notice =
                     Notice { gone: true, actor: deed.actor.clone(), reason: deed.reason.clone(), ..codes };
                 self.remove(id, &notice);
             }
             Some(_) => {}
-            None => self.adjust(&occupant, was != now, deed),
+            None => self.adjust(&occupant, was, now, deed),
         }
     }
 
-    fn adjust(&mut self, occupant: &Occupant, restated: bool, deed: &Deed) {
+    fn adjust(&mut self, occupant: &Occupant, was: Affiliation, now: Affiliation, deed: &Deed) {
         let id = occupant.id();
-        let role = occupant.jid.as_ref().map_or(occupant.role, |jid| self.role_on_entry(jid));
-        if role == occupant.role && !restated {
+        let role = occupant.jid.as_ref().map_or(occupant.role, |jid| self.role_for(jid, now));
+        if role == occupant.role && was == now {
             return;
         }
         self.room_mut().occupants.set_role(&id, role);

@@ -118,6 +118,7 @@ impl Instance {
             created: self.turn.now,
             core_only: false,
             pending: false,
+            suspended: false,
         }
     }
 

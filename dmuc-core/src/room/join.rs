@@ -41,6 +41,10 @@ fn not_locked(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     if !locked || (instance.is_source() && wish.affiliation == Affiliation::Owner) {
         return Ok(());
     }
+    if !instance.is_source() {
+        return Err(StanzaError::of_kind(Condition::RecipientUnavailable, ErrorKind::Wait)
+            .because("The room's source has not opened this instance yet."));
+    }
     Err(StanzaError::new(Condition::ItemNotFound).because("The room has not been configured yet."))
 }
 
@@ -208,7 +212,11 @@ impl Instance {
 
     /// The role that a user has on entering, by affiliation and configuration, or as a moderator granted it.
     pub(crate) fn role_on_entry(&self, bare: &Address) -> Role {
-        let affiliation = self.affiliation(bare);
+        self.role_for(bare, self.affiliation(bare))
+    }
+
+    /// The same for an occupant whose affiliation is taken to be this.
+    pub(crate) fn role_for(&self, bare: &Address, affiliation: Affiliation) -> Role {
         let usual = affiliation.default_role(&self.room().config);
         match self.room().affiliations.granted_role(bare) {
             Some(granted) if affiliation < Affiliation::Admin && granted > Role::None => granted,

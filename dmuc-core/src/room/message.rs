@@ -87,15 +87,7 @@ impl Instance {
     /// Writes an own event, shows it here and pushes it to the peers, once it is durable.
     pub(crate) fn publish(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) {
         let event = self.mint(speaker, stanza, content);
-        let mut pushed = Stanza::message("groupchat")
-            .with_from(&self.nick_jid(event.nick.as_ref().map_or("", Nick::as_str)));
-        pushed.id.clone_from(&stanza.id);
-        pushed.lang.clone_from(&stanza.lang);
-        let ev = Payload::of(&crate::replication::payload::Ev::of(&event, false));
-        let pushed = pushed.with_all(event.content.iter().cloned()).with(ev);
-        if let Some(nick) = event.nick.clone() {
-            self.push_message(&pushed, &nick);
-        }
+        self.push_event(&event, &self.here());
         self.record(event);
     }
 
@@ -122,10 +114,17 @@ impl Instance {
 
     /// Puts an event into the log and shows it here; a late one is marked with when it was said.
     pub(crate) fn record(&mut self, event: Event) {
+        let shown = event.nick.clone();
+        self.record_of(event, shown.as_ref());
+    }
+
+    /// The same, of a speaker who is shown here under another nick than it claims.
+    pub(crate) fn record_of(&mut self, event: Event, shown: Option<&Nick>) {
         let entry = self.room_mut().log.entry(event.clone());
         self.turn.append(entry);
         self.note_subject(&event);
         let mut message = as_message(&event, &self.jid);
+        message.from = Some(shown.map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str())));
         if self.turn.now.since(event.h.millis()) > LATE_MS {
             message = message.with(delay(event.h.millis(), &self.jid));
         }
