@@ -38,9 +38,8 @@ fn a_ban_removes_every_client_and_keeps_out_in_every_spelling() {
     let mut world = gathered(&[]);
     world.joins(BALCONY, &format!("{COVEN}/hag"));
     world.forget();
-    let ban =
-        format!("<item jid='Hag66@Shakespeare.lit.' affiliation='outcast'><reason>Treason</reason></item>");
-    assert_eq!(world.sets(CRONE, &ban), None);
+    let ban = "<item jid='Hag66@Shakespeare.lit.' affiliation='outcast'><reason>Treason</reason></item>";
+    assert_eq!(world.sets(CRONE, ban), None);
     for (client, nick) in [(HAG, "thirdwitch"), (BALCONY, "hag")] {
         let got = world.got(client);
         let line = format!("-{nick} outcast/none 301 110");

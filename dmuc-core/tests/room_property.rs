@@ -140,8 +140,8 @@ fn text(value: &Value, key: &str) -> String {
 impl Trial {
     fn new(seed: u64) -> Self {
         let mut policy = ServicePolicy::new(&jid("chat.shakespeare.lit"));
-        policy.lock_new_rooms = seed % 2 == 0;
-        policy.defaults.persistent = seed % 3 == 0;
+        policy.lock_new_rooms = seed.is_multiple_of(2);
+        policy.defaults.persistent = seed.is_multiple_of(3);
         let policy = Arc::new(policy);
         Self {
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -481,7 +481,7 @@ impl Trial {
             }
             Outbound::FanOut { template, to } => to.iter().for_each(|to| each(to, &whole(template))),
             Outbound::Burst { templates, to } => {
-                templates.iter().for_each(|template| each(to, &whole(template)))
+                templates.iter().for_each(|template| each(to, &whole(template)));
             }
         }
     }
@@ -498,14 +498,17 @@ fn run_all(sequences: u64) {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     std::thread::scope(|scope| {
         for first in 0..threads {
-            scope.spawn(move || (first..sequences).step_by(threads as usize).for_each(run));
+            scope.spawn(move || {
+                (first..sequences).step_by(threads as usize).for_each(run);
+            });
         }
     });
 }
 
 fn run(seed: u64) {
     let mut trial = Trial::new(seed);
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (0..STEPS).for_each(|_| trial.step())));
+    let done =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (0..STEPS).for_each(|_| trial.step())));
     assert!(done.is_ok(), "in step {} of ROOM_SEED={seed}", trial.steps);
 }
 
