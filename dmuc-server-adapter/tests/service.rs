@@ -184,7 +184,7 @@ async fn a_full_mailbox_refuses_all_but_farewells() {
     assert_eq!(world.refused("hecate"), &ids[5..], "refused at once, not when the store is back");
     assert!(world.leave("wyrd", "coven"));
     drop(hold);
-    world.until("the rest is heard", |world| world.heard("hecate", "coven") == &ids[..5]).await;
+    world.until("the rest is heard", |world| world.heard("hecate", "coven") == ids[..5]).await;
     let wyrd_left = |world: &World| {
         world.got("hecate").iter().any(|stanza| {
             stanza.ty() == "unavailable" && stanza.to_xml().contains("coven@chat.shakespeare.lit/wyrd")

@@ -7,6 +7,7 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
+mod fault;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use fault::{Fault, FaultPlan, FaultyStore, Operation};
 pub use memory::MemoryStore;
 
 use crate::address::Address;

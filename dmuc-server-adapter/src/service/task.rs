@@ -52,10 +52,10 @@ pub(super) fn log_failure(shared: &Shared, jid: &Address, what: &str, error: &St
     let reason = super::chain(error);
     match error.kind {
         StoreErrorKind::Unavailable => {
-            warn!(room = %jid, error = %reason, left_out, "{what}: the store is away")
+            warn!(room = %jid, error = %reason, left_out, "{what}: the store is away");
         }
         StoreErrorKind::Conflict => {
-            error!(room = %jid, error = %reason, left_out, "{what}: ANOTHER NODE HAS THE ROOM")
+            error!(room = %jid, error = %reason, left_out, "{what}: ANOTHER NODE HAS THE ROOM");
         }
         _ => error!(room = %jid, error = %reason, left_out, "{what}"),
     }
