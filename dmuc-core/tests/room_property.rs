@@ -498,7 +498,9 @@ fn run_all(sequences: u64) {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     std::thread::scope(|scope| {
         for first in 0..threads {
-            scope.spawn(move || (first..sequences).step_by(threads as usize).for_each(run));
+            scope.spawn(move || {
+                (first..sequences).step_by(threads as usize).for_each(run);
+            });
         }
     });
 }
