@@ -60,6 +60,10 @@ impl Dmucd {
 
 fn run(name: &str, directory: &Path) -> Daemon {
     let mut command = Command::new(programs::dmucd());
+    // What the tests are told by variables is none of the daemon's settings.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DMUC_")) {
+        command.env_remove(name);
+    }
     command.arg("run").arg("--config").arg(directory.join("dmucd.toml")).current_dir(directory);
     Daemon::start(name, directory, &mut command)
 }

@@ -13,12 +13,12 @@ pub fn dmucd() -> &'static Path {
     })
 }
 
-/// The example of a server with rooms inside: what `DMUC_SMALL_SERVER_BIN` names, or freshly built.
+/// The example of a server with rooms inside: what `DMUC_TEST_SMALL_SERVER` names, or freshly built.
 pub fn small_server() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let arguments = ["dmuc-server-adapter", "--example", "small_server"];
     PROGRAM.get_or_init(|| {
-        env::var_os("DMUC_SMALL_SERVER_BIN")
+        env::var_os("DMUC_TEST_SMALL_SERVER")
             .map_or_else(|| build(&arguments, "examples/small_server"), PathBuf::from)
     })
 }
