@@ -89,7 +89,6 @@ format = "human"
 level = "debug,sqlx=info"
 # A killed daemon keeps its rooms until its lease runs out.
 [limits]
-lease-seconds = 3
 "#,
         store.display()
     );

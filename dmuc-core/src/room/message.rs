@@ -50,7 +50,22 @@ impl Instance {
                 .because("Only occupants may send messages to this room.")
         })?;
         self.may_say(occupant, &stanza.children)?;
+        self.fits_everywhere(&stanza.children)?;
         Ok(occupant.into())
+    }
+
+    /// Whether every instance can take this, on the wire and, wrapped, in the history.
+    fn fits_everywhere(&self, content: &[Payload]) -> Result<(), StanzaError> {
+        let too = |what| Err(StanzaError::new(Condition::PolicyViolation).because(what));
+        if content.iter().any(|child| child.depth() > DEPTH_MAX) {
+            return too("The message is nested too deeply.");
+        }
+        let bytes: usize = content.iter().map(|child| child.as_xml().len()).sum();
+        let peers = self.room().replication.active();
+        match peers.map(|peer| self.list_bytes_max(peer.domain())).min() {
+            Some(max) if bytes > max => too("The message is too large for the other sites of this room."),
+            _ => Ok(()),
+        }
     }
 
     /// Whether an occupant may say this; checked where it speaks and again wherever it is heard.
@@ -168,3 +183,6 @@ impl Instance {
 
 /// An event older than this when it arrives is shown with its time.
 const LATE_MS: u64 = 10_000;
+
+/// Content nested deeper than this is refused: wrapped as history it still has to pass the limits of every reader.
+const DEPTH_MAX: usize = 32;

@@ -259,6 +259,14 @@ impl El {
         out.push('>');
     }
 
+    /// About how many bytes it makes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let attributes: usize =
+            self.attributes.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        2 * self.name.len() + self.ns.len() + attributes + self.inner.len() + 16
+    }
+
     /// The finished payload.
     #[must_use]
     pub fn payload(self) -> Payload {

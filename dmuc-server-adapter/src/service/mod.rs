@@ -95,7 +95,7 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let runtime = Handle::current();
         let board = board::Board::read(policy, &*storage).await?;
-        let leases = leases::Leases::new(storage.clone(), uuid::Uuid::new_v4().to_string(), tuning.lease_ttl);
+        let leases = leases::Leases::new(storage.clone(), tuning.node.clone(), tuning.lease_ttl);
         let (token, ended) = mpsc::channel(1);
         let (committer, jobs) = mpsc::channel(tuning.group_max.max(1));
         let committing = runtime.spawn(committer::run(storage.clone(), jobs, tuning.group_max.max(1)));

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Limits and periods of a [`Service`](super::Service); the defaults suit a machine of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuning {
+    /// Name of this process among those that share a store: another for each, and the same after a restart, so that
+    /// it has its rooms back at once.
+    pub node: String,
     /// Most stanzas that wait for one room; more are refused with `resource-constraint`.
     pub mailbox_max: usize,
     /// Most rooms in memory at a time; stanzas for further ones are refused with `resource-constraint`.
@@ -30,6 +33,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
+            node: "single".to_owned(),
             mailbox_max: 1024,
             rooms_awake_max: 100_000,
             hibernate_after: Duration::from_secs(300),
