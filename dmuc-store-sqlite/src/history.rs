@@ -55,9 +55,8 @@ impl HistoryStore for SqliteStore {
     async fn append(&self, room: RoomUid, entries: &[LogEntry]) -> Result<(), StoreError> {
         let uid = room.to_string();
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(READ))?;
-        for entry in entries {
-            append(&mut transaction, &uid, entry).await?;
-        }
+        let rows: Vec<_> = entries.iter().map(|entry| (uid.as_str(), entry)).collect();
+        append(&mut transaction, &rows).await?;
         transaction.commit().await.map_err(failed(READ))
     }
 

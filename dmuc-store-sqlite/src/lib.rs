@@ -4,6 +4,7 @@
 //! through one connection; one transaction carries the commits of many rooms. Readers have connections of their own.
 
 mod append;
+mod bulk;
 mod commit;
 mod error;
 mod history;

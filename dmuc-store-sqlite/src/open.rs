@@ -10,6 +10,7 @@ use sqlx::sqlite::{
 };
 
 use crate::SqliteStore;
+use crate::append::ROWS_MAX;
 
 /// The schema, step by step.
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -18,6 +19,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reading.
 const READERS: u32 = 4;
+/// Prepared statements kept by each connection: those with many rows come in every number of rows.
+const STATEMENTS: usize = 4 * ROWS_MAX + 50;
 /// What SQLite calls a database in memory; every connection to it is a database of its own.
 const MEMORY: &str = ":memory:";
 
@@ -140,6 +143,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
 }
 
