@@ -19,6 +19,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reading.
 const READERS: u32 = 4;
+/// Pages in the write-ahead log before they are moved to the file: 16 MiB. A busy page is moved once for many changes.
+const CHECKPOINT_PAGES: &str = "4000";
 /// Prepared statements kept by each connection: those with many rows come in every number of rows.
 const STATEMENTS: usize = 4 * ROWS_MAX + 50;
 /// What SQLite calls a database in memory; every connection to it is a database of its own.
@@ -143,6 +145,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
 }
