@@ -49,6 +49,8 @@ pub enum Input {
     /// The service ends for good or for long: everyone at this instance is told to leave (XEP-0045, status 332). A
     /// mere restart needs no such thing.
     ServiceStops,
+    /// An operator has approved the shadow here, which a peer has asked for and a rule made wait.
+    Approved,
 }
 
 /// To whom a failed commit is reported, and how.

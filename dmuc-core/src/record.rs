@@ -59,6 +59,12 @@ pub(crate) struct Head {
     /// The firsthost knows nothing of `urn:xmpp:dmuc:sync:0`.
     #[serde(default)]
     pub core_only: bool,
+    /// A shadow that waits for our operator's approval.
+    #[serde(default)]
+    pub pending: bool,
+    /// A shadow that could not take what protects the room: closed until it can.
+    #[serde(default)]
+    pub suspended: bool,
 }
 
 /// The room's subject.

@@ -46,6 +46,11 @@ impl Turn {
         self.sends.push(Outbound::One(Box::new(stanza)));
     }
 
+    /// Sends before everything else of this turn.
+    pub fn send_first(&mut self, stanza: Stanza) {
+        self.sends.insert(0, Outbound::One(Box::new(stanza)));
+    }
+
     pub fn send_opt(&mut self, stanza: Option<Stanza>) {
         self.sends.extend(stanza.map(|stanza| Outbound::One(Box::new(stanza))));
     }

@@ -78,7 +78,7 @@ impl SqliteStore {
             match &result {
                 Ok(()) => savepoint.commit().await.map_err(failed(COMMIT))?,
                 Err(error) if is_of_one_commit(error) => {
-                    savepoint.rollback().await.map_err(failed(COMMIT))?
+                    savepoint.rollback().await.map_err(failed(COMMIT))?;
                 }
                 Err(_) => return result.map(|()| results),
             }

@@ -1,4 +1,5 @@
 //! The promises of the storage traits, kept by SQLite.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
 
 use async_trait::async_trait;
 use dmuc_core::storage::conformance::Builder;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
+use crate::replication::approval::is_accept;
 use crate::replication::payload::condition;
+use crate::replication::source::error_condition;
 use crate::replication::{Asked, Standing};
+use crate::room::occupants::Occupant;
 use crate::stanza::{Condition, ErrorKind, Kind, Stanza, StanzaError};
 
 /// Who a stanza of replication comes from.
@@ -19,6 +22,8 @@ pub(crate) struct Peer {
     /// It is the source (or the source's service).
     pub is_source: bool,
     pub core_only: bool,
+    /// It is an instance that could not hold what protects the room.
+    pub suspended: bool,
 }
 
 impl Instance {
@@ -31,11 +36,12 @@ impl Instance {
         if let Some(instance) =
             room.replication.instance(from.domain()).filter(|i| i.jid.as_str() == from.bare_str())
         {
-            return (instance.standing == Standing::Active).then(|| Peer {
+            return Some(Peer {
                 domain: from.domain().into(),
                 room: Some(instance.jid.clone()),
                 is_source: room.head.source.as_ref() == Some(&instance.jid),
                 core_only: instance.core_only,
+                suspended: instance.standing == Standing::Suspended,
             });
         }
         self.unbound_source(from, stanza)
@@ -43,9 +49,11 @@ impl Instance {
 
     /// The service of a peer asks for or about a shadow.
     fn service_sender(&self, from: &Address, stanza: &Stanza) -> Option<Peer> {
-        let concerns_us = stanza.kind == Kind::Iq && stanza.child_in(ns::DMUC).is_some();
+        let concerns_us =
+            stanza.kind == Kind::Iq && (stanza.child_in(ns::DMUC).is_some() || is_accept(stanza));
         let is_source = self.room.as_ref().is_some_and(|room| room.head.firsthost == *from);
-        let peer = Peer { domain: from.domain().into(), room: None, is_source, core_only: false };
+        let domain = from.domain().into();
+        let peer = Peer { domain, room: None, is_source, core_only: false, suspended: false };
         concerns_us.then_some(peer)
     }
 
@@ -59,6 +67,7 @@ impl Instance {
             room: Some(from.to_bare()),
             is_source: true,
             core_only: true,
+            suspended: false,
         })
     }
 
@@ -70,6 +79,10 @@ impl Instance {
             return self
                 .turn
                 .other(crate::Action::Report { peer: named.domain().to_owned(), what: "misrouted" });
+        }
+        if peer.suspended || !self.is_allowed(&peer.domain) {
+            self.report(peer, "spoke although it may not");
+            return self.turn.refuse(stanza, peer_denied());
         }
         match stanza.kind {
             Kind::Iq => self.handle_peer_iq(peer, stanza),
@@ -94,6 +107,7 @@ impl Instance {
             (ns::SYNC, "instances", "set") => self.hear_instances(peer, stanza, &request),
             (ns::SYNC, "occupants", "set") => self.hear_occupants(peer, stanza, &request),
             (ns::SYNC, "tombstone", "set") => self.hear_tombstone(peer, stanza, &request),
+            (ns::SYNC, "accept", "set") => self.hear_accept(peer, stanza, &request),
             (ns::SYNC, "propose", "set") => self.hear_proposal(peer, stanza, &request),
             (ns::DMUC, "room", "get") | (ns::MUC, "history", "get") => {
                 self.hear_history_request(peer, stanza, &request)
@@ -120,17 +134,28 @@ impl Instance {
         let Some(asked) = self.room_mut().replication.take_awaited(id, from) else {
             return self.handle_relayed_answer(stanza) || self.room().occupants.of_session(from).is_none();
         };
-        let ok = stanza.ty() == "result";
+        self.answered(asked, from, stanza, stanza.ty() == "result");
+        true
+    }
+
+    /// What follows from an answer, or from its failing to come (an error in its place).
+    pub(crate) fn answered(&mut self, asked: Asked, from: &Address, stanza: &Stanza, ok: bool) {
+        let condition = error_condition(stanza).filter(|_| !ok);
         match asked {
             Asked::Capabilities => self.capabilities_known(from, stanza, ok),
             Asked::Replicate => self.replicate_answered(from, stanza, ok),
-            Asked::Config => self.config_answered(from, stanza, ok),
-            Asked::Occupants => self.occupants_answered(from, ok),
+            Asked::Config => self.config_answered(from, condition.as_deref()),
+            Asked::Affiliations => self.affiliations_answered(from, stanza, ok),
+            Asked::Occupants => self.occupants_answered(from, condition.as_deref()),
             Asked::Told => {}
             Asked::History => self.history_answered(from, stanza, ok),
             Asked::ForUser(cause) => self.answer_user(cause, stanza, ok),
         }
-        true
+    }
+
+    /// Whether the operator lets us have anything to do with a peer.
+    pub(crate) fn is_allowed(&self, domain: &str) -> bool {
+        self.policy.peers.get(domain).is_some_and(|rule| rule.host || rule.place)
     }
 
     /// Stops unless the peer is the room's source.
@@ -145,7 +170,7 @@ impl Instance {
     pub(crate) fn only_instance(&self, peer: &Peer) -> Result<Address, StanzaError> {
         match &peer.room {
             Some(room) if self.room.is_some() => Ok(room.clone()),
-            _ => Err(StanzaError::new(Condition::Forbidden).with(condition("peer-denied"))),
+            _ => Err(peer_denied()),
         }
     }
 
@@ -167,7 +192,26 @@ impl Instance {
         Ok(())
     }
 
+    /// Whether a peer answers for a user's domain, rather than only telling of somebody.
+    pub(crate) fn is_vouched(&self, home: &str, user: &Address) -> bool {
+        let instance = self.room().replication.instance(home);
+        instance.is_some_and(|instance| instance.vouches_for(user.domain()))
+    }
+
+    /// Whether who an occupant is rests on the word of an instance that does not answer for its domain. The source is
+    /// believed: it decides who may do what anyway.
+    pub(crate) fn is_hearsay(&self, occupant: &Occupant) -> bool {
+        if self.room().occupants.is_here(occupant) || *occupant.home == *self.room().head.firsthost.as_str() {
+            return false;
+        }
+        occupant.jid.as_ref().is_some_and(|jid| !self.is_vouched(&occupant.home, jid))
+    }
+
     pub(crate) fn report(&mut self, peer: &Peer, what: &'static str) {
         self.turn.other(crate::Action::Report { peer: peer.domain.to_string(), what });
     }
+}
+
+pub(crate) fn peer_denied() -> StanzaError {
+    StanzaError::new(Condition::Forbidden).with(condition("peer-denied"))
 }

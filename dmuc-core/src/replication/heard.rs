@@ -24,11 +24,7 @@ impl Instance {
 
     fn try_hear_message(&mut self, peer: &Peer, stanza: &Stanza) -> Heard {
         self.only_instance(peer)?;
-        let ev: Option<Ev> = stanza.child("ev", ns::SYNC).and_then(Payload::typed);
-        if ev.as_ref().and_then(|ev| ev.o.as_deref()).is_some_and(|o| o != &*peer.domain) {
-            return Err(StanzaError::of_kind(Condition::NotAllowed, ErrorKind::Cancel)
-                .because("Events come from their origin, or are asked for."));
-        }
+        let ev = read_ev(peer, stanza)?;
         if ev.as_ref().is_some_and(|ev| !self.room().log.is_new(&ev.position(&peer.domain))) {
             return Ok(());
         }
@@ -36,12 +32,16 @@ impl Instance {
         let room = peer.room.clone().ok_or(Condition::Forbidden)?;
         let content = said(stanza, &room);
         self.may_say(&speaker, &content)?;
+        let lasts =
+            content.iter().any(|child| ["body", "subject"].iter().any(|name| child.is(name, ns::STANZA)));
         match ev {
-            Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content),
-            None if strip::is_ephemeral(&content) || !peer.core_only => {
-                self.relay_in_passing(stanza, &speaker, content)
+            Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content)?,
+            None if strip::is_ephemeral(&content) => self.relay_in_passing(stanza, &speaker, content),
+            None if peer.core_only => self.adopt(&speaker, stanza, content),
+            None if lasts => {
+                return Err(StanzaError::new(Condition::BadRequest).because("What lasts needs its position."));
             }
-            None => self.adopt(&speaker, stanza, content),
+            None => self.relay_in_passing(stanza, &speaker, content),
         }
         Ok(())
     }
@@ -69,43 +69,49 @@ impl Instance {
         ev: &Ev,
         speaker: &Occupant,
         content: Vec<Payload>,
-    ) {
+    ) -> Heard {
+        if self.room().history.holds(&ev.id) {
+            return Err(StanzaError::new(Condition::Conflict).because("That id names another event."));
+        }
         let now = self.turn.now;
         self.room_mut().log.observe(ev.h, now);
-        self.record(Event {
+        // As it is claimed, which is what the origin's digest covers; as it is shown to those who are here.
+        let event = Event {
             pos: ev.position(&peer.domain),
             h: ev.h,
             id: ev.id,
             deps: ev.dependencies(),
-            nick: Some(speaker.nick.clone()),
+            nick: Some(speaker.claimed.clone()),
             oid: Some(speaker.oid.clone()),
             jid: speaker.jid.clone(),
             stanza: stanza.id.as_deref().map(str::to_owned),
             lang: stanza.lang.as_deref().map(str::to_owned),
             content,
-        });
+        };
+        self.relay_event(&event, &speaker.nick);
+        self.record_of(event, Some(&speaker.nick));
+        Ok(())
     }
 
     /// Shows here what is not worth keeping.
     fn relay_in_passing(&mut self, stanza: &Stanza, speaker: &Occupant, content: Vec<Payload>) {
         let mut message = Stanza::message("groupchat")
             .with_from(&self.nick_jid(speaker.nick.as_str()))
-            .with_all(content)
+            .with_all(content.into_iter().filter(|child| !strip::is_reserved(child, &self.jid)))
             .with(occupant_id_payload(&speaker.oid));
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
     }
 
     /// A plain XEP-0281 peer keeps no log: its messages go into ours. The source passes them on to the others; a shadow
     /// keeps them to itself, since its source has told everyone.
     fn adopt(&mut self, speaker: &Occupant, stanza: &Stanza, content: Vec<Payload>) {
+        let event = self.mint(Speaker::from(speaker), stanza, content);
         if self.is_source() {
-            self.publish(Speaker::from(speaker), stanza, content);
-        } else {
-            let event = self.mint(Speaker::from(speaker), stanza, content);
-            self.record(event);
+            self.push_event(&event, &speaker.home);
         }
+        self.record(event);
     }
 
     /// A peer's occupant writes privately to one of ours.
@@ -125,6 +131,24 @@ impl Instance {
         }
     }
 }
+
+/// Where a message stands in its sender's log. Events come from their origin; others' are asked for.
+fn read_ev(peer: &Peer, stanza: &Stanza) -> Result<Option<Ev>, StanzaError> {
+    let Some(ev) = stanza.child("ev", ns::SYNC) else { return Ok(None) };
+    let ev: Ev = ev.typed().filter(|ev: &Ev| ev.s > 0).ok_or(Condition::BadRequest)?;
+    if ev.o.as_deref().is_some_and(|o| o != &*peer.domain) {
+        return Err(StanzaError::of_kind(Condition::NotAllowed, ErrorKind::Cancel)
+            .with(condition("not-authoritative"))
+            .because("Events come from their origin, or are asked for."));
+    }
+    if ev.deps.len() > DEPS_MAX {
+        return Err(Condition::PolicyViolation.into());
+    }
+    Ok(Some(ev))
+}
+
+/// Most `<dep/>` of one event: one for every other instance of the largest room.
+const DEPS_MAX: usize = 64;
 
 /// What a peer's message says, without what instances add.
 pub(crate) fn said(stanza: &Stanza, room: &crate::Address) -> Vec<Payload> {

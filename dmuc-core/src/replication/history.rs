@@ -22,15 +22,19 @@ use crate::{Action, room::message::is_subject_change};
 
 /// Most messages in one answer.
 const STANZAS_MAX: u32 = 1000;
+/// How far back a plain XEP-0281 source is asked again for what it may have said already.
+const OVERLAP_MS: u64 = 60_000;
 
 impl Instance {
-    /// Asks the source for what was said before we came.
-    pub(crate) fn request_history(&mut self) {
-        let Some(source) = self.room().head.source.clone().filter(|_| !self.is_source()) else { return };
+    /// Asks an instance for what was said before it began to push to us. A plain XEP-0281 source is asked only for
+    /// what may be new: it numbers nothing.
+    pub(crate) fn request_history(&mut self, of: &Address) {
         let max = self.policy.history_max.min(STANZAS_MAX).to_string();
-        let wanted = El::new("history", ns::MUC).attr("maxstanzas", max);
+        let newest = self.room().history.newest().filter(|_| self.room().head.core_only);
+        let since = newest.map(|newest| Millis(newest.0.saturating_sub(OVERLAP_MS)).to_stamp());
+        let wanted = El::new("history", ns::MUC).attr("maxstanzas", max).attr_opt("since", since);
         let room = room_element(self.jid.local().unwrap_or("")).child(wanted).payload();
-        self.ask(&source, "get", room, Asked::History);
+        self.ask(of, "get", room, Asked::History);
     }
 
     /// A shadow asks; the request is wrapped in `<room/>` or bare.
@@ -40,7 +44,7 @@ impl Instance {
         let wanted =
             if request.name() == "history" { Some(&request) } else { request.get_child("history", ns::MUC) };
         let wanted = wanted.ok_or(Condition::BadRequest)?;
-        let limits = self.peer_limits(wanted)?;
+        let limits = self.peer_limits(wanted, &peer.domain)?;
         let id = QueryId(self.room_mut().replication.number());
         self.room_mut().replication.answering.insert(id, stanza.clone());
         self.turn.other(Action::Ask { id, query: Query::Recent(limits) });
@@ -48,7 +52,7 @@ impl Instance {
     }
 
     /// The four attributes of XEP-0045 §7.2.15.
-    fn peer_limits(&self, wanted: &Element) -> Result<Recent, Condition> {
+    fn peer_limits(&self, wanted: &Element, domain: &str) -> Result<Recent, Condition> {
         let number = |name: &str| {
             wanted.attr(name).map(|n| n.parse::<u64>().map_err(|_| Condition::BadRequest)).transpose()
         };
@@ -57,11 +61,9 @@ impl Instance {
         let seconds =
             number("seconds")?.map(|s| Millis(self.turn.now.0.saturating_sub(s.saturating_mul(1000))));
         let stanzas = number("maxstanzas")?.unwrap_or(u64::from(STANZAS_MAX)).min(u64::from(STANZAS_MAX));
-        Ok(Recent {
-            stanzas: u32::try_from(stanzas).ok(),
-            chars: number("maxchars")?,
-            since: seconds.max(since),
-        })
+        // One answer is one stanza.
+        let chars = number("maxchars")?.unwrap_or(u64::MAX).min(u64::from(self.bytes_max(domain)));
+        Ok(Recent { stanzas: u32::try_from(stanzas).ok(), chars: Some(chars), since: seconds.max(since) })
     }
 
     /// The store has answered.
@@ -73,16 +75,29 @@ impl Instance {
         match result {
             Err(_) => self.turn.refuse(&request, Condition::ResourceConstraint),
             Ok(entries) => {
-                let messages = entries.iter().map(|entry| self.past_element(&entry.event));
-                let history =
-                    messages.fold(El::new("history", ns::MUC), |history, message| history.child(message));
+                let asker =
+                    request.from.as_ref().and_then(|from| self.room().replication.instance(from.domain()));
+                let plain = asker.is_some_and(|asker| asker.core_only);
+                let domain = asker.map_or("", |asker| asker.domain());
+                let mut left = self.list_bytes_max(domain);
+                // The newest of what fits into one stanza; older ones are for another question.
+                let shown = entries.iter().rev().filter(|entry| !(plain && entry.withheld));
+                let newest =
+                    shown.map(|entry| self.past_element(&entry.event, plain)).take_while(|message| {
+                        let fits = message.bytes() <= left;
+                        left = left.saturating_sub(message.bytes());
+                        fits
+                    });
+                let mut messages: Vec<El> = newest.collect();
+                messages.reverse();
+                let history = El::new("history", ns::MUC).children(messages);
                 self.turn.send(request.result().with(history.payload()));
             }
         }
     }
 
     /// An event as XEP-0281 sends it: the message with its `<delay/>`, and where it stands in its log.
-    fn past_element(&self, event: &Event) -> El {
+    fn past_element(&self, event: &Event, plain: bool) -> El {
         let from = event.nick.as_ref().map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str()));
         let message = El::new("message", ns::STANZA)
             .attr("from", from.as_str())
@@ -90,10 +105,15 @@ impl Instance {
             .attr_opt("id", event.stanza.as_deref())
             .attr_opt("xml:lang", event.lang.as_deref());
         let message = event.content.iter().fold(message, El::payload_child);
-        message
-            .payload_child(&Payload::of(&Ev::of(event, true)))
-            .payload_child(&delay(event.h.millis(), &self.jid))
-            .payload_child(&crate::instance::occupant_id_payload(event.oid.as_deref().unwrap_or("")))
+        let message = message.payload_child(&delay(event.h.millis(), &self.jid));
+        if plain {
+            return message;
+        }
+        let message = message.payload_child(&Payload::of(&Ev::of(event, true)));
+        match event.oid.as_deref() {
+            Some(oid) => message.payload_child(&crate::instance::occupant_id_payload(oid)),
+            None => message,
+        }
     }
 
     /// The source has answered: what is new goes into the log, and to whoever is here already.
@@ -102,34 +122,50 @@ impl Instance {
             stanza.children.iter().find(|child| child.name() == "history" || child.name() == "room");
         let Some(history) = history.filter(|_| ok).and_then(|history| history.element().ok()) else { return };
         let inner = history.get_child("history", ns::MUC).unwrap_or(&history);
-        let messages = inner.children().filter(|child| child.name() == "message");
+        let messages = inner.children().filter(|child| child.name() == "message").take(STANZAS_MAX as usize);
         let messages: Vec<Stanza> = messages.filter_map(read_message).collect();
-        messages.iter().for_each(|message| self.take_past(from, message));
+        // Compared with what was held before: the same twice in one answer was said twice.
+        let news: Vec<&Stanza> = messages.iter().filter(|message| !self.is_known_plain(message)).collect();
+        news.into_iter().for_each(|message| self.take_past(from, message));
     }
 
-    fn take_past(&mut self, source: &Address, message: &Stanza) {
-        let room = message.from.as_ref().map_or_else(|| source.clone(), Address::to_bare);
+    /// Whether a message without a position is held: said by the same nick, at about the same time, in the same words.
+    fn is_known_plain(&self, message: &Stanza) -> bool {
+        let positioned = message.child("ev", ns::SYNC).is_some();
+        let nick = message.from.as_ref().and_then(Address::resource);
+        let text = message.child("body", ns::STANZA).map(Payload::text).unwrap_or_default();
+        let (Some(nick), Some(stamp), false) = (nick, stamp_of(message), positioned) else { return false };
+        self.room().history.has_like(nick, &text, stamp, OVERLAP_MS)
+    }
+
+    fn take_past(&mut self, teller: &Address, message: &Stanza) {
+        let room = message.from.as_ref().map_or_else(|| teller.clone(), Address::to_bare);
         let nick = message.from.as_ref().and_then(Address::resource).and_then(|nick| Nick::parse(nick).ok());
         let Some(nick) = nick else { return };
         let oid = message.child("occupant-id", ns::OCCUPANT_ID).and_then(|oid| oid.attr("id"));
         let speaker = Speaker { nick, oid: oid.unwrap_or_default(), jid: None };
-        let stamp = message
-            .child("delay", ns::DELAY)
-            .and_then(|d| d.attr("stamp"))
-            .and_then(|s| Millis::from_stamp(&s));
         // The stamp is the room's, whoever it names: it is not the speaker's to forge.
         let content: Vec<Payload> =
             said(message, &room).into_iter().filter(|c| c.ns() != ns::DELAY).collect();
         match message.child("ev", ns::SYNC).and_then(Payload::typed::<Ev>) {
             Some(ev) => {
-                let pos = ev.position(source.domain());
-                if self.room().log.is_new(&pos) && &*pos.o != self.policy.domain.as_str() {
-                    self.record(past_event(ev, pos, speaker, message, content));
+                let pos = ev.position(teller.domain());
+                let new = self.room().log.is_new(&pos) && !self.room().history.holds(&ev.id);
+                if self.may_tell(teller, &pos) && new {
+                    self.record(past_event(&ev, pos, speaker, message, content));
                 }
             }
-            None if self.room().head.core_only => self.adopt_past(speaker, message, content, stamp),
+            None if self.room().head.core_only => {
+                self.adopt_past(speaker, message, content, stamp_of(message));
+            }
             None => {}
         }
+    }
+
+    /// An instance tells of its own past, the source of everybody's but ours.
+    fn may_tell(&self, teller: &Address, pos: &crate::event::Position) -> bool {
+        let of_all = self.room().head.source.as_ref() == Some(teller);
+        (of_all || *pos.o == *teller.domain()) && *pos.o != *self.policy.domain.as_str() && pos.s > 0
     }
 
     /// A plain XEP-0281 source's past, which has no positions: it goes into our log under its stamp.
@@ -151,8 +187,12 @@ impl Instance {
     }
 }
 
+fn stamp_of(message: &Stanza) -> Option<Millis> {
+    message.child("delay", ns::DELAY)?.attr("stamp").and_then(|stamp| Millis::from_stamp(&stamp))
+}
+
 fn past_event(
-    ev: Ev,
+    ev: &Ev,
     pos: crate::event::Position,
     speaker: Speaker,
     message: &Stanza,

@@ -1,10 +1,14 @@
 //! One room instance as XEP-0281 sees it: what instances say to each other, one use case a file.
 
+mod approval;
 mod gate;
 mod heard;
 mod history;
+mod introduction;
 pub(crate) mod log;
+mod nick_conflict;
 mod occupancy;
+mod pages;
 pub mod payload;
 mod propose;
 mod push;
@@ -46,6 +50,9 @@ pub(crate) struct InstanceInfo {
     /// It knows only XEP-0281 as published.
     #[serde(default)]
     pub core_only: bool,
+    /// It has acknowledged our list of our own occupants.
+    #[serde(default)]
+    pub introduced: bool,
 }
 
 impl InstanceInfo {
@@ -74,8 +81,24 @@ pub(crate) enum Placement {
     Placed,
     /// It will not have it, for a reason that only people change.
     Refused { why: String },
-    /// It could not be asked; again at `at`.
+    /// It could not be asked, or did not answer; again at `at`.
     Waiting { at: Millis, tries: u32 },
+    /// It knows nothing of distributed rooms, as far as was known then; worth another question after `until`.
+    Unsupported { until: Millis },
+}
+
+impl Placement {
+    /// As it is after a restart: whatever was under way has lost its answers and is begun anew at once. Every step may
+    /// be repeated.
+    fn resumed(self) -> Self {
+        match self {
+            Self::Asking { tries } | Self::Replicating { tries, .. } => {
+                Self::Waiting { at: Millis(0), tries }
+            }
+            Self::Bringing => Self::Waiting { at: Millis(0), tries: 0 },
+            settled => settled,
+        }
+    }
 }
 
 /// A request that awaits its answer.
@@ -83,6 +106,24 @@ pub(crate) enum Placement {
 pub(crate) struct Awaited {
     pub from: Address,
     pub what: Asked,
+    /// An answer later than this counts for nothing.
+    pub until: Millis,
+}
+
+/// A request between occupants that was passed on.
+#[derive(Debug, Clone)]
+struct Relay {
+    asker: Address,
+    /// The asker's id for it.
+    id: String,
+    until: Millis,
+}
+
+/// When something that failed is tried again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Again {
+    pub at: Millis,
+    pub tries: u32,
 }
 
 /// What was asked of a peer.
@@ -91,6 +132,7 @@ pub(crate) enum Asked {
     Capabilities,
     Replicate,
     Config,
+    Affiliations,
     Occupants,
     /// Anything whose success needs no notice.
     Told,
@@ -109,8 +151,12 @@ pub(crate) struct Replication {
     /// Version of our own occupancy.
     pub occupancy: u64,
     awaited: BTreeMap<String, Awaited>,
-    /// Requests passed on between occupants: our id, who asked, with which id.
-    relays: BTreeMap<String, (Address, String)>,
+    /// Requests passed on between occupants, by our id.
+    relays: BTreeMap<String, Relay>,
+    /// Instances that have yet to hear of our occupants, and could not be told.
+    introductions: BTreeMap<String, Again>,
+    /// What the retry timer is set to.
+    timer: Option<Millis>,
     asked: u64,
     /// History requests of peers that wait for the store.
     pub answering: BTreeMap<QueryId, Stanza>,
@@ -120,6 +166,10 @@ pub(crate) struct Replication {
     pub met: BTreeMap<Arc<str>, u64>,
 }
 
+/// How long an answer of a peer is awaited.
+const ANSWER_MS: u64 = 30_000;
+/// How long an answer of an occupant is awaited.
+const RELAY_MS: u64 = 120_000;
 /// Most requests between occupants that are remembered; the oldest is forgotten first.
 const RELAYS_MAX: usize = 256;
 /// Most redirected users that are remembered.
@@ -127,9 +177,16 @@ const REDIRECTED_MAX: usize = 1024;
 
 impl Replication {
     pub fn restore(parts: &Parts<'_>, occupancy: u64) -> Result<Self, StoreError> {
+        let instances: Vec<InstanceInfo> = parts.get(part::INSTANCES)?.unwrap_or_default();
+        let strangers = instances.iter().filter(|instance| !instance.introduced && !instance.core_only);
+        let introductions = strangers
+            .map(|instance| (instance.domain().to_owned(), Again { at: Millis(0), tries: 0 }))
+            .collect();
+        let placements: Vec<(String, Placement)> = parts.all("placement")?;
         Ok(Self {
-            instances: parts.get(part::INSTANCES)?.unwrap_or_default(),
-            placements: parts.all("placement")?.into_iter().collect(),
+            instances,
+            placements: placements.into_iter().map(|(domain, was)| (domain, was.resumed())).collect(),
+            introductions,
             occupancy,
             ..Self::default()
         })
@@ -146,8 +203,28 @@ impl Replication {
         self.asked
     }
 
-    pub fn await_answer(&mut self, id: &str, from: &Address, what: Asked) {
-        self.awaited.insert(id.to_owned(), Awaited { from: from.clone(), what });
+    pub fn await_answer(&mut self, id: &str, from: &Address, what: Asked, now: Millis) {
+        let until = now.plus(ANSWER_MS);
+        self.awaited.insert(id.to_owned(), Awaited { from: from.clone(), what, until });
+    }
+
+    /// The questions that will not be answered any more.
+    pub fn take_overdue(&mut self, now: Millis) -> Vec<(String, Awaited)> {
+        self.relays.retain(|_, relay| relay.until > now);
+        let overdue = self.awaited.extract_if(.., |_, awaited| awaited.until <= now);
+        overdue.collect()
+    }
+
+    /// When there is something to do although nothing happens.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        let placements = self.placements.values().filter_map(|placement| match placement {
+            Placement::Waiting { at, .. } => Some(*at),
+            _ => None,
+        });
+        let answers = self.awaited.values().map(|awaited| awaited.until);
+        let relays = self.relays.values().map(|relay| relay.until);
+        let introductions = self.introductions.values().map(|again| again.at);
+        placements.chain(answers).chain(relays).chain(introductions).min()
     }
 
     /// What an answer is for; none if nothing was asked of its sender under its id.
@@ -159,15 +236,16 @@ impl Replication {
         self.awaited.remove(id).map(|awaited| awaited.what)
     }
 
-    pub fn remember_relay(&mut self, id: String, asker: &Address, original: &str) {
+    pub fn remember_relay(&mut self, id: String, asker: &Address, original: &str, now: Millis) {
         if self.relays.len() >= RELAYS_MAX {
             self.relays.pop_first();
         }
-        self.relays.insert(id, (asker.clone(), original.to_owned()));
+        let until = now.plus(RELAY_MS);
+        self.relays.insert(id, Relay { asker: asker.clone(), id: original.to_owned(), until });
     }
 
     pub fn take_relay(&mut self, id: &str) -> Option<(Address, String)> {
-        self.relays.remove(id)
+        self.relays.remove(id).map(|relay| (relay.asker, relay.id))
     }
 
     pub fn remember_redirect(&mut self, user: Address, now: Millis) {
@@ -179,6 +257,21 @@ impl Replication {
 
     pub fn instance(&self, domain: &str) -> Option<&InstanceInfo> {
         self.instances.iter().find(|instance| instance.domain() == domain)
+    }
+
+    pub fn instance_mut(&mut self, domain: &str) -> Option<&mut InstanceInfo> {
+        self.instances.iter_mut().find(|instance| instance.domain() == domain)
+    }
+
+    /// Whether a peer has yet to answer our list of occupants.
+    pub fn is_being_introduced(&self, to: &Address) -> bool {
+        self.awaited.values().any(|asked| asked.from == *to && matches!(asked.what, Asked::Occupants))
+    }
+
+    /// Drops the plans to introduce ourselves to what is no instance any more.
+    pub fn forget_strangers(&mut self) {
+        let Self { introductions, instances, .. } = self;
+        introductions.retain(|domain, _| instances.iter().any(|instance| instance.domain() == domain));
     }
 
     /// Those that get what happens here.

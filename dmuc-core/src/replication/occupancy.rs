@@ -1,7 +1,8 @@
 //! Who is in the room at the other instances: rosters, full lists, single presences (XEP-0281 "Joining a Shadow").
 
+use std::collections::BTreeSet;
+
 use minidom::Element;
-use sha2::{Digest, Sha256};
 
 use crate::address::Address;
 use crate::clock::Hlc;
@@ -9,7 +10,7 @@ use crate::instance::Instance;
 use crate::nick::Nick;
 use crate::ns;
 use crate::replication::gate::Peer;
-use crate::replication::payload::{At, condition};
+use crate::replication::payload::At;
 use crate::replication::shadow::{Heard, tree};
 use crate::replication::{Asked, InstanceInfo};
 use crate::room::occupants::{Occupant, OccupantId, Session};
@@ -24,7 +25,8 @@ pub(crate) struct Told {
     nick: Nick,
     jid: Option<Address>,
     oid: Option<String>,
-    claim: Hlc,
+    /// When the nick was claimed, if it tells.
+    claim: Option<Hlc>,
     role: Option<Role>,
     presence: Vec<Payload>,
 }
@@ -38,13 +40,16 @@ impl Instance {
                 .attr_opt("jid", occupant.shown_jid().map(Address::as_str))
                 .attr("name", occupant.nick.as_str())
         });
-        let roster = El::new("roster", ns::DMUC).children(items).payload();
-        self.ask(&to.jid, "set", roster, Asked::Told);
+        for page in self.pages(to.domain(), items) {
+            let roster = El::new("roster", ns::DMUC).children(page).payload();
+            self.ask(&to.jid, "set", roster, Asked::Told);
+        }
     }
 
     /// Our own occupants, all of them.
-    pub(crate) fn send_occupants(&mut self, to: &Address, what: Asked) {
-        let items = self.room().occupants.local().map(|occupant| {
+    pub(crate) fn send_occupants(&mut self, to: &Address, what: &Asked) {
+        let ours = self.room().occupants.iter().filter(|occupant| self.speaks_for(occupant));
+        let items = ours.map(|occupant| {
             let item = El::new("in", ns::SYNC)
                 .attr("nick", occupant.nick.as_str())
                 .attr_opt("jid", occupant.shown_jid().map(Address::as_str))
@@ -54,8 +59,15 @@ impl Instance {
             occupant.presence().iter().fold(item, El::payload_child)
         });
         let until = self.room().replication.occupancy.to_string();
-        let occupants = El::new("occupants", ns::SYNC).attr("until", until).children(items).payload();
-        self.ask(to, "set", occupants, what);
+        let pages = self.pages(to.domain(), items);
+        let last = pages.len() - 1;
+        for (n, page) in pages.into_iter().enumerate() {
+            // The first says that it is all there is, the others add to it.
+            let since = (n > 0).then_some(&until);
+            let occupants = El::new("occupants", ns::SYNC).attr_opt("since", since).attr("until", &until);
+            let what = if n == last { what.clone() } else { Asked::Told };
+            self.ask(to, "set", occupants.children(page).payload(), what);
+        }
     }
 
     /// The source's roster. Those of instances that speak for themselves are taken from there; the others are here
@@ -72,16 +84,35 @@ impl Instance {
         for (told, affiliation) in told {
             let home = self.home_of(&told, peer);
             let new = &*home != self.policy.domain.as_str()
+                && !self.is_ours(&told)
                 && self.room().occupants.remote(&home, &told.nick).is_none();
             if new {
                 self.note_affiliation(peer, &told, affiliation);
                 self.take_in(&home, told);
             }
         }
-        self.room_mut().head.locked = false;
-        self.save_head();
         self.turn.send(stanza.result());
+        self.open();
         Ok(())
+    }
+
+    /// Lets users in, unless the room cannot be protected here or an operator has yet to approve; and meets the others.
+    fn open(&mut self) {
+        let head = &mut self.room_mut().head;
+        if head.suspended || head.pending {
+            return;
+        }
+        head.locked = false;
+        self.save_head();
+        self.introduce_to_all();
+    }
+
+    /// Whether a plain XEP-0281 source tells us of an occupant of our own.
+    fn is_ours(&self, told: &Told) -> bool {
+        let key = told.nick.key();
+        let mut shown = self.room().occupants.by_key(&key);
+        let bare = told.jid.as_ref().map(Address::to_bare);
+        shown.any(|own| self.room().occupants.is_here(own) && (bare.is_none() || own.jid == bare))
     }
 
     /// A plain XEP-0281 source has no list to send: what the roster says of those who are in is all there is.
@@ -106,38 +137,49 @@ impl Instance {
         vouching.map_or_else(|| peer.domain.clone(), |instance| instance.domain().into())
     }
 
-    /// All occupants of a peer's instance, as it tells itself. Ours are sent in return to one that is met anew.
+    /// The occupants of a peer's instance, as it tells itself: all of them, or what changed since a version that we
+    /// have. All or nothing; only those whom we have banned are passed over.
     pub(crate) fn hear_occupants(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
         let from = self.only_instance(peer)?;
         let request = tree(request)?;
-        let told: Vec<Element> =
-            request.children().filter(|child| child.is("in", ns::SYNC)).cloned().collect();
-        if told.len() > self.policy.occupants_max as usize {
-            return Err(StanzaError::new(Condition::PolicyViolation));
+        let number = |name| request.attr(name).map(str::parse::<u64>).transpose();
+        let since = number("since").map_err(|_| Condition::BadRequest)?;
+        let until = number("until").map_err(|_| Condition::BadRequest)?.ok_or(Condition::BadRequest)?;
+        let told = self.read_occupants(peer, &request)?;
+        let gone = read_outs(&request)?;
+        self.check_gap(peer, since)?;
+        match since {
+            None => self.drop_untold(peer, &told),
+            Some(_) => gone.iter().for_each(|nick| self.drop_remote(&peer.domain, nick)),
         }
-        let told = told.iter().map(read_in).collect::<Result<Vec<_>, _>>()?;
-        for told in &told {
-            self.check_told(peer, told)?;
+        for told in told {
+            if self.check_banned(&told).is_ok() {
+                self.take_in(&peer.domain, told);
+            }
         }
-        if request.attr("since").is_none() {
-            self.drop_untold(peer, &told);
-        }
-        told.into_iter().for_each(|told| self.take_in(&peer.domain, told));
         self.turn.send(stanza.result());
-        let until = request.attr("until").and_then(|until| until.parse().ok()).unwrap_or(0);
-        let met = self.room_mut().replication.met.insert(peer.domain.clone(), until).is_some();
-        if !met && !self.room().head.locked {
-            self.greet(&from, peer);
-        }
+        self.meet(peer, &from, until);
         Ok(())
     }
 
-    /// A peer met for the first time gets our occupants; the source, that a new shadow is complete, so it asks for the
-    /// history.
-    fn greet(&mut self, from: &Address, peer: &Peer) {
-        self.send_occupants(from, Asked::Told);
-        if peer.is_source {
-            self.request_history();
+    fn read_occupants(&self, peer: &Peer, request: &Element) -> Result<Vec<Told>, StanzaError> {
+        let items: Vec<&Element> = request.children().filter(|child| child.is("in", ns::SYNC)).collect();
+        if items.len() > self.policy.occupants_max as usize {
+            return Err(StanzaError::new(Condition::PolicyViolation));
+        }
+        let told = items.into_iter().map(read_in).collect::<Result<Vec<_>, _>>()?;
+        told.iter().try_for_each(|told| self.check_told(peer, told))?;
+        Ok(told)
+    }
+
+    fn check_gap(&self, peer: &Peer, since: Option<u64>) -> Heard {
+        let known = self.room().replication.met.get(&peer.domain).copied().unwrap_or(0);
+        match since {
+            Some(since) if since != known => {
+                let stale = El::new("stale", ns::SYNC).attr("n", known.to_string()).payload();
+                Err(StanzaError::of_kind(Condition::UnexpectedRequest, ErrorKind::Wait).with(stale))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -150,11 +192,24 @@ impl Instance {
     }
 
     fn drop_untold(&mut self, peer: &Peer, told: &[Told]) {
-        let kept = |occupant: &&Occupant| told.iter().any(|told| told.nick == occupant.claimed);
-        let gone: Vec<OccupantId> =
-            self.room().occupants.of_home(&peer.domain).filter(|o| !kept(o)).map(Occupant::id).collect();
+        let told: BTreeSet<&Nick> = told.iter().map(|told| &told.nick).collect();
+        let of_peer = self.room().occupants.of_home(&peer.domain);
+        let gone: Vec<Nick> =
+            of_peer.map(|known| known.claimed.clone()).filter(|nick| !told.contains(nick)).collect();
+        gone.iter().for_each(|nick| self.drop_remote(&peer.domain, nick));
+    }
+
+    fn drop_remote(&mut self, home: &str, nick: &Nick) {
+        let id = self.room().occupants.remote(home, nick).map(Occupant::id);
         let notice = Notice { gone: true, ..Notice::default() };
-        gone.iter().for_each(|id| self.remove(id, &notice));
+        id.iter().for_each(|id| self.remove(id, &notice));
+    }
+
+    /// What is no instance any more has no occupants.
+    pub(crate) fn drop_home(&mut self, home: &str) {
+        let ids: Vec<OccupantId> = self.room().occupants.of_home(home).map(Occupant::id).collect();
+        let notice = Notice { gone: true, ..Notice::default() };
+        ids.iter().for_each(|id| self.remove(id, &notice));
     }
 
     /// A presence of an occupant of a peer's instance.
@@ -167,7 +222,10 @@ impl Instance {
 
     fn try_hear_presence(&mut self, peer: &Peer, stanza: &Stanza) -> Heard {
         self.only_instance(peer)?;
-        let told = read_presence(stanza)?;
+        let told = self.read_presence(stanza)?;
+        if self.is_old_news(peer, stanza) {
+            return Ok(());
+        }
         match stanza.ty() {
             "" => {
                 self.check_told(peer, &told)?;
@@ -177,6 +235,19 @@ impl Instance {
             }
             "unavailable" => self.hear_gone(peer, stanza, &told),
             _ => Err(Condition::BadRequest.into()),
+        }
+    }
+
+    /// Whether a presence is of a version of its instance's occupancy that we have already.
+    fn is_old_news(&mut self, peer: &Peer, stanza: &Stanza) -> bool {
+        let at: Option<At> = stanza.child("at", ns::SYNC).and_then(Payload::typed);
+        match (at, self.room_mut().replication.met.get_mut(&peer.domain)) {
+            (Some(at), Some(known)) if at.ver <= *known => true,
+            (Some(at), Some(known)) => {
+                *known = at.ver;
+                false
+            }
+            _ => false,
         }
     }
 
@@ -200,7 +271,8 @@ impl Instance {
             let nick =
                 item.as_ref().and_then(|item| item.attr("nick")).and_then(|nick| Nick::parse(nick).ok());
             let nick = nick.ok_or_else(|| StanzaError::new(Condition::JidMalformed))?;
-            self.rename_remote(&occupant, &nick, told.claim);
+            let claim = told.claim.unwrap_or_else(|| self.claim_stamp());
+            self.rename_remote(&occupant, &nick, claim);
             return Ok(());
         }
         let text = |name| item.as_ref().and_then(|item| item.get_child(name, ns::MUC_USER));
@@ -223,115 +295,97 @@ impl Instance {
         Ok(())
     }
 
-    fn rename_remote(&mut self, occupant: &Occupant, nick: &Nick, claim: Hlc) {
-        let shown = self.shown_nick(&occupant.home, occupant.jid.as_ref(), nick, claim);
-        if shown == occupant.nick {
-            // It has taken the name that it was shown under already.
-            let mut settled = occupant.clone();
-            settled.claimed = nick.clone();
-            self.save_occupant(&settled);
-            self.room_mut().occupants.insert(settled);
-        } else {
-            self.rename(&occupant.id(), &shown, &[]);
+    /// Takes in what a peer tells of one of its occupants, new or known.
+    pub(crate) fn take_in(&mut self, home: &str, told: Told) {
+        let bare = told.jid.as_ref().map(Address::to_bare);
+        let known = self.room().occupants.remote(home, &told.nick).cloned();
+        let known = match (known, &bare) {
+            // Somebody else under a nick that we believed another's: its instance knows.
+            (Some(other), Some(bare)) if other.jid.as_ref().is_some_and(|jid| jid != bare) => {
+                self.drop_remote(home, &told.nick);
+                None
+            }
+            (known, _) => known,
+        };
+        let (key, told_role) = (told.nick.key(), told.role);
+        let mut occupant = self.as_told(home, told, bare, known.as_ref());
+        occupant.role = self.role_of_remote(&occupant, told_role);
+        if known.is_none() {
+            occupant.nick = self.nick_for(&occupant);
+        }
+        self.put_occupant(occupant.clone());
+        self.announce(&occupant, &Notice::default());
+        self.push_presence(&occupant, &Notice::default());
+        self.settle_nick(&key);
+    }
+
+    fn as_told(
+        &mut self,
+        home: &str,
+        told: Told,
+        bare: Option<Address>,
+        known: Option<&Occupant>,
+    ) -> Occupant {
+        let jid = bare.or_else(|| known.and_then(|known| known.jid.clone()));
+        // Whose address is known has the id that goes with it, whatever its instance says.
+        let oid = jid.as_ref().map(|jid| self.occupant_id(jid));
+        let oid = oid.or(told.oid).or_else(|| known.map(|known| known.oid.clone()));
+        let claim = told.claim.or_else(|| known.map(|known| known.claim));
+        Occupant {
+            nick: known.map_or_else(|| told.nick.clone(), |known| known.nick.clone()),
+            claimed: told.nick,
+            home: home.into(),
+            oid: oid.unwrap_or_else(|| self.token(24)),
+            role: Role::None,
+            jid,
+            claim: claim.unwrap_or_else(|| self.claim_stamp()),
+            sessions: vec![Session { jid: told.jid, presence: told.presence }],
         }
     }
 
-    /// Takes in what a peer tells of one of its occupants, new or known.
-    pub(crate) fn take_in(&mut self, home: &str, told: Told) {
-        let session = Session { jid: told.jid.clone(), presence: told.presence };
-        let bare = told.jid.as_ref().map(Address::to_bare);
-        let known = self.room().occupants.remote(home, &told.nick).cloned();
-        let role = self.role_of_remote(bare.as_ref(), told.role, known.as_ref());
-        let occupant = match known {
-            Some(known) => Occupant { jid: bare.or(known.jid), role, sessions: vec![session], ..known },
-            None => {
-                let nick = self.shown_nick(home, bare.as_ref(), &told.nick, told.claim);
-                let oid = told.oid.or_else(|| bare.as_ref().map(|jid| self.occupant_id(jid)));
-                let oid = oid.unwrap_or_else(|| self.token(24));
-                let home = home.into();
-                Occupant {
-                    nick,
-                    claimed: told.nick,
-                    home,
-                    oid,
-                    role,
-                    jid: bare,
-                    claim: told.claim,
-                    sessions: vec![session],
-                }
-            }
-        };
+    /// Keeps an occupant as it is now.
+    pub(crate) fn put_occupant(&mut self, occupant: Occupant) {
         self.save_occupant(&occupant);
-        self.room_mut().occupants.insert(occupant.clone());
-        self.announce(&occupant, &Notice::default());
+        self.room_mut().occupants.insert(occupant);
     }
 
     /// A peer's word lowers a role, never raises it: privileges do not travel.
-    fn role_of_remote(&self, bare: Option<&Address>, told: Option<Role>, known: Option<&Occupant>) -> Role {
-        let ours = match bare.or(known.and_then(|known| known.jid.as_ref())) {
-            Some(jid) => self.role_on_entry(jid),
-            None => Affiliation::None.default_role(&self.room().config),
+    fn role_of_remote(&self, occupant: &Occupant, told: Option<Role>) -> Role {
+        let affiliation = self.affiliation_of(occupant);
+        let ours = match &occupant.jid {
+            Some(jid) => self.role_for(jid, affiliation),
+            None => affiliation.default_role(&self.room().config),
         };
         told.filter(|told| *told > Role::None).map_or(ours, |told| told.min(ours))
-    }
-
-    /// The nick that a peer's occupant is shown under: its own, or an alias if somebody else's claim is better.
-    ///
-    /// The better claim is, in this order: a registered owner's, that of an occupant of the source, the older one,
-    /// that of the lesser instance. Every instance finds the same; each renames its own losers.
-    fn shown_nick(&mut self, home: &str, bare: Option<&Address>, nick: &Nick, claim: Hlc) -> Nick {
-        let rival = self
-            .room()
-            .occupants
-            .by_key(&nick.key())
-            .find(|o| o.jid.as_ref() != bare || bare.is_none())
-            .cloned();
-        let Some(rival) = rival.filter(|rival| &*rival.home != home) else { return nick.clone() };
-        let source = self.room().head.firsthost.as_str().to_owned();
-        let reserved = self.room().affiliations.holder_of(&nick.key()).cloned();
-        let rank = |jid: Option<&Address>, claim: Hlc, home: &str| {
-            (reserved.as_ref() != jid || jid.is_none(), home != source, claim, home.to_owned())
-        };
-        let newcomer_wins = rank(bare, claim, home) < rank(rival.jid.as_ref(), rival.claim, &rival.home);
-        if !newcomer_wins {
-            return alias(nick, bare);
-        }
-        let other = alias(&rival.nick, rival.jid.as_ref());
-        if self.room().occupants.is_here(&rival) {
-            self.rename(&rival.id(), &other, &[210]);
-        } else {
-            self.show_under(&rival, &other);
-        }
-        nick.clone()
-    }
-
-    /// Shows a peer's occupant under another nick until its own instance renames it.
-    fn show_under(&mut self, occupant: &Occupant, nick: &Nick) {
-        let claimed = occupant.claimed.clone();
-        self.rename(&occupant.id(), nick, &[]);
-        let renamed = self.room().occupants.by_key(&nick.key()).find(|o| o.home == occupant.home).cloned();
-        if let Some(mut renamed) = renamed {
-            renamed.claimed = claimed;
-            self.save_occupant(&renamed);
-            self.room_mut().occupants.insert(renamed);
-        }
     }
 
     /// A peer bounced something of ours: one that does not know our occupant gets the list again.
     pub(crate) fn handle_peer_error(&mut self, peer: &Peer, stanza: &Stanza) {
         let error = stanza.child("error", ns::STANZA).and_then(|error| error.element().ok());
         let unknown = error.is_some_and(|error| error.has_child("unknown-occupant", ns::SYNC));
-        if let (true, Some(room)) = (unknown, peer.room.clone()) {
-            self.send_occupants(&room, Asked::Told);
+        if unknown {
+            self.set_introduced(&peer.domain, false);
+            let instance = self.room().replication.instance(&peer.domain).cloned();
+            instance.iter().for_each(|instance| self.introduce(instance));
         }
     }
-}
 
-/// `nick~` and six hex digits of the user's address: the name of whoever loses a nick conflict.
-fn alias(nick: &Nick, bare: Option<&Address>) -> Nick {
-    let digest = Sha256::digest(bare.map_or("", Address::as_str));
-    let suffix: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
-    Nick::parse(&format!("{nick}~{suffix}")).unwrap_or_else(|_| nick.clone())
+    fn read_presence(&self, stanza: &Stanza) -> Result<Told, StanzaError> {
+        let x = stanza.child("x", ns::MUC_USER).and_then(|x| x.element().ok());
+        let item = x.as_ref().and_then(|x| x.get_child("item", ns::MUC_USER));
+        let at: Option<At> = stanza.child("at", ns::SYNC).and_then(Payload::typed);
+        let from = stanza.from.as_ref().ok_or(Condition::JidMalformed)?;
+        let reserved =
+            |child: &&Payload| strip::is_reserved(child, from) || strip::is_reserved(child, &self.jid);
+        Ok(Told {
+            nick: read_nick(from.resource())?,
+            jid: item.map(read_jid).transpose()?.flatten(),
+            oid: at.as_ref().and_then(|at| at.oid.clone()),
+            claim: at.map(|at| at.h),
+            role: item.and_then(|item| item.attr("role")).and_then(|role| role.parse().ok()),
+            presence: stanza.children.iter().filter(|child| !reserved(child)).cloned().collect(),
+        })
+    }
 }
 
 fn bad_item(nick: Option<&str>) -> StanzaError {
@@ -350,7 +404,7 @@ fn read_jid(item: &Element) -> Result<Option<Address>, StanzaError> {
 fn read_roster_item(item: &Element) -> Result<(Told, Affiliation), StanzaError> {
     let affiliation = item.attr("affiliation").and_then(|a| a.parse().ok()).unwrap_or(Affiliation::None);
     let nick = read_nick(item.attr("name"))?;
-    let (oid, claim, role, presence) = (None, Hlc::default(), None, Vec::new());
+    let (oid, claim, role, presence) = (None, None, None, Vec::new());
     Ok((Told { nick, jid: read_jid(item)?, oid, claim, role, presence }, affiliation))
 }
 
@@ -359,28 +413,15 @@ fn read_in(item: &Element) -> Result<Told, StanzaError> {
         nick: read_nick(item.attr("nick"))?,
         jid: read_jid(item)?,
         oid: item.attr("oid").map(str::to_owned),
-        claim: item.attr("h").and_then(|h| h.parse().ok()).unwrap_or_default(),
+        claim: item.attr("h").and_then(|h| h.parse().ok()),
         role: item.attr("role").and_then(|role| role.parse().ok()),
         presence: item.children().filter_map(|child| Payload::parse_xml(&String::from(child)).ok()).collect(),
     })
 }
 
-fn read_presence(stanza: &Stanza) -> Result<Told, StanzaError> {
-    let x = stanza.child("x", ns::MUC_USER).and_then(|x| x.element().ok());
-    let item = x.as_ref().and_then(|x| x.get_child("item", ns::MUC_USER));
-    let at: Option<At> = stanza.child("at", ns::SYNC).and_then(Payload::typed);
-    let from = stanza.from.as_ref().and_then(Address::resource);
-    let room = stanza.from.clone().unwrap_or_else(|| Address::parse("invalid").expect("a domain"));
-    let said = stanza.children.iter().filter(|child| !strip::is_reserved(child, &room));
-    Ok(Told {
-        nick: read_nick(from)
-            .map_err(|_| StanzaError::new(Condition::JidMalformed).with(condition("bad-item")))?,
-        jid: item.map(read_jid).transpose()?.flatten(),
-        oid: at.as_ref().and_then(|at| at.oid.clone()),
-        claim: at.map(|at| at.h).unwrap_or_default(),
-        role: item.and_then(|item| item.attr("role")).and_then(|role| role.parse().ok()),
-        presence: said.cloned().collect(),
-    })
+fn read_outs(request: &Element) -> Result<Vec<Nick>, StanzaError> {
+    let outs = request.children().filter(|child| child.is("out", ns::SYNC));
+    outs.map(|out| read_nick(out.attr("nick"))).collect()
 }
 
 fn read_departure(x: &Element) -> (Vec<u16>, Option<Element>) {

@@ -35,10 +35,38 @@ impl Instance {
         }
     }
 
+    /// Asks the source to let somebody in whom one of our occupants has invited.
+    pub(crate) fn propose_invitation(&mut self, inviter: &Address, invited: &Address) {
+        let base = self.room().head.aff;
+        let invite = El::new("invite", ns::MUC_USER).attr("to", invited.as_str());
+        let wish = El::new("x", ns::MUC_USER).child(invite).payload();
+        self.propose(inviter, base, &wish, None);
+    }
+
+    /// A shadow's occupant invites: if it may, the invited become members.
+    fn decide_invitation(&mut self, actor: &Actor, wish: &Element) -> Heard {
+        if actor.role < Role::Participant || !self.room().config.may_invite(actor.affiliation) {
+            return Err(Condition::Forbidden.into());
+        }
+        let invited = wish.children().filter(|child| child.is("invite", ns::MUC_USER));
+        let invited = invited.filter_map(|invite| Address::parse(invite.attr("to")?).ok());
+        let strangers =
+            invited.map(|jid| jid.to_bare()).filter(|jid| self.affiliation(jid) == Affiliation::None);
+        let orders: Vec<Order> = strangers
+            .map(|jid| Order { affiliation: Some(Affiliation::Member), ..Order::about(jid) })
+            .collect();
+        if !orders.is_empty() {
+            self.mint_orders(None, &orders);
+        }
+        Ok(())
+    }
+
     fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
-        let Some(source) = self.room().head.source.clone().filter(|_| !self.room().head.core_only) else {
-            let unreachable = source_unreachable();
-            return self.turn.send_opt(cause.and_then(|cause| cause.refusal(&unreachable)));
+        let source = self.room().head.source.clone();
+        let Some(source) = source.filter(|_| !self.room().head.core_only) else {
+            let at_source = StanzaError::new(Condition::NotAllowed)
+                .because("This room can be administered only at its source.");
+            return self.turn.send_opt(cause.and_then(|cause| cause.refusal(&at_source)));
         };
         let h = self.claim_stamp();
         let proposal = El::new("propose", ns::SYNC)
@@ -61,11 +89,17 @@ impl Instance {
         let id: EventId = request.attr("id").and_then(|id| id.parse().ok()).ok_or(Condition::BadRequest)?;
         let actor =
             request.attr("actor").and_then(|jid| Address::parse(jid).ok()).ok_or(Condition::JidMalformed)?;
-        self.only_vouched(peer, &actor)?;
+        if !self.is_vouched(&peer.domain, &actor) {
+            return Err(StanzaError::new(Condition::Forbidden).with(condition("not-authoritative")));
+        }
         let wish = request.children().next().ok_or(Condition::BadRequest)?;
         self.decide(&actor.to_bare(), &peer.domain, wish)?;
-        let verdict = Verdict { id, ok: true, why: None };
-        self.turn.send(stanza.result().with(Payload::of(&verdict)));
+        let verdict = stanza.result().with(Payload::of(&Verdict { id, ok: true, why: None }));
+        // A room that has ended takes no answers any more: the verdict is first.
+        match self.room {
+            Some(_) => self.turn.send(verdict),
+            None => self.turn.send_first(verdict),
+        }
         Ok(())
     }
 
@@ -76,6 +110,10 @@ impl Instance {
             self.check_orders(&actor, &orders)?;
             self.mint_orders(Some(&actor), &orders);
             return Ok(());
+        }
+        if wish.is("x", ns::MUC_USER) {
+            let actor = self.remote_actor(actor, home);
+            return self.decide_invitation(&actor, wish);
         }
         if !wish.is("query", ns::MUC_OWNER) {
             return Err(Condition::BadRequest.into());
@@ -102,10 +140,10 @@ impl Instance {
     pub(crate) fn forward_kick(&mut self, actor: &Actor, kick: &Order, cause: Option<Cause>) -> bool {
         let Ok(target) = self.order_occupant(kick).cloned() else { return false };
         let Some(instance) = self.room().replication.instance(&target.home).cloned() else { return false };
-        let kick = Order { nick: Some(target.claimed.clone()), jid: None, ..kick.clone() };
+        let kick = Order { nick: Some(target.claimed), jid: None, ..kick.clone() };
         let query = El::new("query", ns::MUC_ADMIN).child(kick.element()).payload();
         let from = actor.nick.as_ref().map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str()));
-        self.ask_as(from, &instance.jid, "set", query, Asked::ForUser(cause));
+        self.ask_as(&from, &instance.jid, "set", query, Asked::ForUser(cause));
         true
     }
 
@@ -156,7 +194,7 @@ impl Instance {
     }
 }
 
-fn source_unreachable() -> StanzaError {
+pub(crate) fn source_unreachable() -> StanzaError {
     StanzaError::new(Condition::RecipientUnavailable)
         .with(condition("source-unreachable"))
         .because("The room's source cannot be reached.")

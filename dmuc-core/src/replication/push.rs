@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::address::Address;
+use crate::event::Event;
 use crate::instance::Instance;
 use crate::nick::Nick;
 use crate::ns;
 use crate::record::part;
-use crate::replication::payload::{At, Ver};
+use crate::replication::payload::{At, Ev, Ver};
 use crate::replication::{Asked, InstanceInfo, Standing};
 use crate::room::affiliations::Standing as Affiliated;
 use crate::room::occupants::Occupant;
@@ -16,34 +17,90 @@ use crate::room::presence::Notice;
 use crate::stanza::{El, Payload, Stanza};
 
 impl Instance {
-    /// The active instances' addresses of an occupant with this nick.
-    fn peers_of(&self, nick: &Nick) -> Arc<[Address]> {
-        let active = self.room().replication.active();
-        active.filter_map(|instance| instance.jid.with_resource(nick.as_str()).ok()).collect()
+    /// The addresses of an occupant with this nick at the instances that are told of what happens here and fulfil a
+    /// condition.
+    fn peers_of(&self, nick: &Nick, wanted: impl Fn(&InstanceInfo) -> bool) -> Arc<[Address]> {
+        let told = self.told_instances().filter(|instance| wanted(instance));
+        told.filter_map(|instance| instance.jid.with_resource(nick.as_str()).ok()).collect()
     }
 
-    /// A message of an occupant here, to every other instance.
+    /// Active instances that our operator still allows.
+    fn told_instances(&self) -> impl Iterator<Item = &InstanceInfo> {
+        self.room().replication.active().filter(|instance| self.is_allowed(instance.domain()))
+    }
+
+    /// Whether other instances know an occupant as one of ours: it is here, or at a plain XEP-0281 peer, which only its
+    /// source talks to.
+    pub(crate) fn speaks_for(&self, occupant: &Occupant) -> bool {
+        let plain = || self.room().replication.instance(&occupant.home).is_some_and(|home| home.core_only);
+        self.room().occupants.is_here(occupant) || (self.is_source() && plain())
+    }
+
+    /// What an occupant here says in passing, to every other instance.
     pub(crate) fn push_message(&mut self, message: &Stanza, nick: &Nick) {
-        let peers = self.peers_of(nick);
+        let peers = self.peers_of(nick, |_| true);
         self.turn.fan_out(message, peers);
     }
 
-    /// A presence of an occupant here, to every other instance, under a new version of our occupancy.
+    /// An event of ours, to every instance but that of whoever said it.
+    pub(crate) fn push_event(&mut self, event: &Event, home: &str) {
+        let Some(nick) = event.nick.clone() else { return };
+        let peers = self.peers_of(&nick, |peer| !peer.core_only && peer.domain() != home);
+        let plain = self.plain_message(event, &nick);
+        self.turn.fan_out(&plain.clone().with(Payload::of(&Ev::of(event, false))), peers);
+        let plain_peers = self.peers_of(&nick, |peer| peer.core_only && peer.domain() != home);
+        self.turn.fan_out(&plain, plain_peers);
+    }
+
+    /// An event of another instance, to plain XEP-0281 peers, which nobody else talks to.
+    pub(crate) fn relay_event(&mut self, event: &Event, shown: &Nick) {
+        if self.is_source() {
+            let peers = self.peers_of(shown, |peer| peer.core_only);
+            let plain = self.plain_message(event, shown);
+            self.turn.fan_out(&plain, peers);
+        }
+    }
+
+    /// An event as XEP-0281 pushes it.
+    fn plain_message(&self, event: &Event, nick: &Nick) -> Stanza {
+        let mut message = Stanza::message("groupchat")
+            .with_from(&self.nick_jid(nick.as_str()))
+            .with_all(event.content.iter().cloned());
+        message.id = event.stanza.as_deref().map(Into::into);
+        message.lang = event.lang.as_deref().map(Into::into);
+        message
+    }
+
+    /// A presence of an occupant, to every instance that hears of it from us: of our own to all, under a new version of
+    /// our occupancy; of all others, at the source, to plain XEP-0281 peers.
     pub(crate) fn push_presence(&mut self, occupant: &Occupant, notice: &Notice) {
-        let peers = self.peers_of(&occupant.nick);
-        if peers.is_empty() && self.room().replication.instances.is_empty() {
+        if self.room().replication.instances.is_empty() {
             return;
         }
-        let ver = self.next_occupancy();
-        let at = At { ver, h: occupant.claim, oid: Some(occupant.oid.clone()) };
+        let ours = self.speaks_for(occupant);
+        if !ours && !self.is_source() {
+            return;
+        }
+        let home = &occupant.home;
+        let plain_peers = self.peers_of(&occupant.nick, |peer| peer.core_only && peer.domain() != &**home);
+        let plain = self.plain_presence(occupant, notice);
+        if ours {
+            let peers = self.peers_of(&occupant.nick, |peer| !peer.core_only);
+            let ver = self.next_occupancy();
+            let at = At { ver, h: occupant.claim, oid: Some(occupant.oid.clone()) };
+            self.turn.fan_out(&plain.clone().with(Payload::of(&at)), peers);
+        }
+        self.turn.fan_out(&plain, plain_peers);
+    }
+
+    fn plain_presence(&self, occupant: &Occupant, notice: &Notice) -> Stanza {
         let said = if notice.gone { &notice.last_words } else { occupant.presence() };
         let mut presence = Stanza::presence()
             .with_from(&self.nick_jid(occupant.nick.as_str()))
             .with_all(said.iter().cloned())
-            .with(self.user_extension(occupant, notice, true))
-            .with(Payload::of(&at));
+            .with(self.user_extension(occupant, notice, true));
         presence.ty = notice.gone.then(|| "unavailable".into());
-        self.turn.fan_out(&presence, peers);
+        presence
     }
 
     fn next_occupancy(&mut self) -> u64 {
@@ -63,27 +120,30 @@ impl Instance {
 
     /// Asks a peer for something; the answer comes back as `what`.
     pub(crate) fn ask(&mut self, to: &Address, ty: &str, request: Payload, what: Asked) {
-        self.ask_as(self.jid.clone(), to, ty, request, what);
+        self.ask_as(&self.jid.clone(), to, ty, request, what);
     }
 
     /// The same in the name of one of our occupants, or of the service. The id leads an answer to the service back to
     /// this room.
-    pub(crate) fn ask_as(&mut self, from: Address, to: &Address, ty: &str, request: Payload, what: Asked) {
+    pub(crate) fn ask_as(&mut self, from: &Address, to: &Address, ty: &str, request: Payload, what: Asked) {
         let number = self.room_mut().replication.number();
         let salt = self.token(6);
         let id = match from.local() {
             Some(_) => format!("dmuc-{number}-{salt}"),
             None => format!("dmuc-{number}-{salt}:{}", self.jid.local().unwrap_or("")),
         };
-        self.room_mut().replication.await_answer(&id, to, what);
-        self.turn.send(Stanza::iq(ty, &id).with_from(&from).with_to(to).with(request));
+        let now = self.turn.now;
+        self.room_mut().replication.await_answer(&id, to, what, now);
+        self.turn.send(Stanza::iq(ty, &id).with_from(from).with_to(to).with(request));
     }
 
-    /// The configuration, to all shadows.
+    /// The configuration, to all shadows; also to those that could not hold the last one, perhaps they can now.
     pub(crate) fn push_config(&mut self) {
-        for instance in self.shadows() {
-            self.send_config(&instance);
-        }
+        let suspended =
+            self.room().replication.instances.iter().filter(|i| i.standing == Standing::Suspended);
+        let suspended: Vec<InstanceInfo> = suspended.cloned().collect();
+        let shadows = self.shadows().into_iter().chain(suspended);
+        shadows.for_each(|instance| self.send_config(&instance));
     }
 
     pub(crate) fn send_config(&mut self, to: &InstanceInfo) {
@@ -121,9 +181,15 @@ impl Instance {
         let list = El::new("affiliations", ns::SYNC)
             .attr("term", room.head.term.to_string())
             .attr_opt("since", since.map(|n| n.to_string()))
-            .attr("until", room.head.aff.to_string())
-            .children(room.affiliations.since(since.unwrap_or(0)).map(item));
-        self.ask(&to.jid, "set", list.payload(), Asked::Told);
+            .attr("until", room.head.aff.to_string());
+        let pages = self.pages(to.domain(), room.affiliations.since(since.unwrap_or(0)).map(item));
+        let last = pages.len() - 1;
+        for (n, page) in pages.into_iter().enumerate() {
+            let more = (n < last).then_some("true");
+            let list = list.clone().attr_opt("more", more).children(page);
+            let what = if n == last { Asked::Affiliations } else { Asked::Told };
+            self.ask(&to.jid, "set", list.payload(), what);
+        }
     }
 
     /// The instances of the room, ourselves first.
@@ -148,9 +214,16 @@ impl Instance {
             .children(others)
     }
 
+    /// Tells the shadows who the instances are, but for one that knows.
+    pub(crate) fn push_instances(&mut self, but: &Address) {
+        let element = self.instances_element().payload();
+        let others = self.shadows().into_iter().filter(|other| other.jid != *but && !other.core_only);
+        others.for_each(|other| self.ask(&other.jid, "set", element.clone(), Asked::Told));
+    }
+
     /// The shadows, if we are the source.
     pub(crate) fn shadows(&self) -> Vec<InstanceInfo> {
-        if self.is_source() { self.room().replication.active().cloned().collect() } else { Vec::new() }
+        if self.is_source() { self.told_instances().cloned().collect() } else { Vec::new() }
     }
 
     /// The room ends: every shadow is told (`<tombstone/>`), if we are the source.
@@ -172,8 +245,8 @@ impl Instance {
 
     /// A fresh id under which a request between occupants is passed on.
     pub(crate) fn remember_relay(&mut self, asker: &Address, original: &str) -> String {
-        let id = self.token(12);
-        self.room_mut().replication.remember_relay(id.clone(), asker, original);
+        let (id, now) = (self.token(12), self.turn.now);
+        self.room_mut().replication.remember_relay(id.clone(), asker, original, now);
         id
     }
 }

@@ -1,5 +1,7 @@
 //! Being a shadow: taking in what the firsthost and the source send (XEP-0281 "Replicating a Room").
 
+use std::collections::BTreeSet;
+
 use minidom::Element;
 use xmpp_parsers::data_forms::DataForm;
 
@@ -7,15 +9,18 @@ use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
 use crate::policy::{Decision, Direction};
-use crate::replication::gate::Peer;
+use crate::replication::gate::{Peer, peer_denied};
 use crate::replication::payload::{Terms, Ver, condition};
-use crate::replication::{Asked, InstanceInfo, Standing};
+use crate::replication::{InstanceInfo, Standing};
 use crate::room::affiliations::Standing as Affiliated;
-use crate::room::config::{Config, FormScope};
+use crate::room::config::{Config, FormScope, Refused};
 use crate::room::consequences::Deed;
 use crate::room::create::read_uid;
 use crate::room::owner::Ending;
 use crate::stanza::{Condition, El, ErrorKind, Payload, Stanza, StanzaError};
+
+/// Most instances of one room.
+const INSTANCES_MAX: usize = 64;
 
 /// What a request of replication leads to; refusals are answered in one place.
 pub(crate) type Heard = Result<(), StanzaError>;
@@ -32,32 +37,43 @@ impl Instance {
     /// A firsthost wants a shadow here.
     pub(crate) fn hear_replicate(&mut self, peer: &Peer, stanza: &Stanza, request: &Payload) -> Heard {
         let request = tree(request)?;
-        let offer = request.get_child("offer", ns::SYNC).and_then(Terms::read);
-        if let Some(stone) = self.blocking() {
+        let rooms = self.policy.shadows_here.get(&*peer.domain).copied().unwrap_or(0);
+        let decision = self.policy.peers.decide(&peer.domain, Direction::HostShadow, rooms);
+        if decision == Decision::Deny {
+            return Err(peer_denied());
+        }
+        let offer = match request.get_child("offer", ns::SYNC) {
+            Some(offer) => Some(Terms::read(offer).ok_or_else(bad_request)?),
+            None => None,
+        };
+        if let Some(stone) = &self.tombstone {
             let same = offer.as_ref().and_then(|offer| read_uid(&offer.uid)) == Some(stone.uid);
             return Err(if same { Condition::Gone(None) } else { Condition::Conflict }.into());
         }
         if self.room.is_some() {
             return self.hear_replicate_again(peer, stanza, offer.as_ref());
         }
-        let rooms = self.policy.shadows_here.get(&*peer.domain).copied().unwrap_or(0);
-        match self.policy.peers.decide(&peer.domain, Direction::HostShadow, rooms) {
-            Decision::Deny => Err(StanzaError::new(Condition::Forbidden).with(condition("peer-denied"))),
+        match decision {
             Decision::Full => Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(600))),
-            Decision::Ask | Decision::Allow => self.become_shadow(peer, stanza, offer),
+            decision => self.become_shadow(peer, stanza, offer.as_ref(), decision == Decision::Ask),
         }
     }
 
-    fn become_shadow(&mut self, peer: &Peer, stanza: &Stanza, offer: Option<Terms>) -> Heard {
+    fn become_shadow(&mut self, peer: &Peer, stanza: &Stanza, offer: Option<&Terms>, pending: bool) -> Heard {
+        if pending && offer.is_none() {
+            // A plain XEP-0281 firsthost cannot be told to wait and hear later.
+            return Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(86_400)));
+        }
         let firsthost = Address::parse(&peer.domain).map_err(|_| bad_request())?;
-        let uid = match &offer {
+        let uid = match offer {
             Some(offer) => read_uid(&offer.uid).ok_or_else(bad_request)?,
             None => self.fresh_uid(),
         };
         let mut head = self.fresh_head(uid, firsthost);
         head.core_only = offer.is_none();
         head.cfg = 0;
-        if let Some(offer) = &offer {
+        head.pending = pending;
+        if let Some(offer) = offer {
             let source = Address::parse(&offer.source).map_err(|_| Condition::JidMalformed)?;
             let foreign = source.domain() != &*peer.domain || source.local().is_none() || !source.is_bare();
             if foreign {
@@ -76,7 +92,8 @@ impl Instance {
 
     fn accept(&mut self, stanza: &Stanza, extended: bool) {
         let bytes = stanza.from.as_ref().map_or(65_536, |from| self.bytes_max(from.domain()));
-        let accept = extended.then(|| self.terms(false).element("accept", bytes).payload());
+        let accept =
+            extended.then(|| self.terms(self.room().head.pending).element("accept", bytes).payload());
         self.turn.send(stanza.result().with_opt(accept));
     }
 
@@ -113,6 +130,7 @@ impl Instance {
             vouch,
             standing: Standing::Active,
             core_only,
+            introduced: false,
         });
     }
 
@@ -122,13 +140,11 @@ impl Instance {
         let room = self.only_instance(peer)?;
         let request = tree(request)?;
         let head = &self.room().head;
-        let version = request.get_child("ver", ns::SYNC).and_then(|ver| xso::transform::<Ver, _>(ver).ok());
+        let version = request.get_child("ver", ns::SYNC);
+        let version =
+            version.map(|ver| xso::transform::<Ver, _>(ver).map_err(|_| bad_request())).transpose()?;
         if let Some(ver) = version {
-            if ver.term < head.term {
-                let stale = El::new("stale", ns::SYNC).attr("term", head.term.to_string());
-                let kind = ErrorKind::Modify;
-                return Err(StanzaError::of_kind(Condition::UnexpectedRequest, kind).with(stale.payload()));
-            }
+            self.check_term(ver.term)?;
             if ver.term == head.term && ver.number <= head.cfg {
                 self.turn.send(stanza.result());
                 return Ok(());
@@ -136,7 +152,10 @@ impl Instance {
         }
         let form = request.get_child("x", ns::DATA).ok_or_else(bad_request)?;
         let form: DataForm = xso::transform(form).map_err(|_| bad_request())?;
-        let applied = self.room().config.apply_form(&form, FormScope::Peer)?;
+        let applied = match self.room().config.apply_form(&form, FormScope::Peer) {
+            Ok(applied) => applied,
+            Err(refused) => return Err(self.fail_closed(refused)),
+        };
         if self.room().head.source.is_none() {
             self.room_mut().head.source = Some(room.clone());
             self.add_source(room, peer);
@@ -148,16 +167,40 @@ impl Instance {
         Ok(())
     }
 
+    /// Whoever speaks for an older term than ours has been deposed.
+    fn check_term(&self, term: u32) -> Heard {
+        let head = &self.room().head;
+        if term >= head.term {
+            return Ok(());
+        }
+        let stale = El::new("stale", ns::SYNC)
+            .attr("term", head.term.to_string())
+            .attr_opt("source", head.source.as_ref().map(Address::as_str));
+        let kind = ErrorKind::Modify;
+        Err(StanzaError::of_kind(Condition::UnexpectedRequest, kind).with(stale.payload()))
+    }
+
+    /// What protects the room cannot be held here: nobody gets in any more until it can.
+    fn fail_closed(&mut self, refused: Refused) -> StanzaError {
+        let error = StanzaError::from(refused);
+        let Some(var) = refused.var() else { return error };
+        let head = &mut self.room_mut().head;
+        (head.locked, head.suspended) = (true, true);
+        self.save_head();
+        error.with(El::new("unsupported", ns::SYNC).text(var).payload())
+    }
+
     fn take_config(&mut self, config: Config, version: Option<Ver>) {
         let core_only = self.room().head.core_only;
         let head = &mut self.room_mut().head;
         head.cfg = version.map_or(head.cfg + 1, |ver| ver.number);
         head.term = version.map_or(head.term, |ver| ver.term);
+        head.suspended = false;
         // A plain XEP-0281 source has nothing more to send that the room could not do without.
         head.locked &= !core_only;
         self.adopt_config(config);
-        if core_only {
-            self.request_history();
+        if let Some(source) = self.room().head.source.clone().filter(|_| core_only) {
+            self.request_history(&source);
         }
     }
 
@@ -169,6 +212,7 @@ impl Instance {
         let number =
             |name: &str| request.attr(name).map(|n| n.parse::<u64>().map_err(|_| bad_request())).transpose();
         let (since, until) = (number("since")?, number("until")?.ok_or_else(bad_request)?);
+        self.check_term_of(&request)?;
         let known = self.room().head.aff;
         if since.is_some_and(|since| since > known) {
             let stale = El::new("stale", ns::SYNC).attr("n", known.to_string()).payload();
@@ -176,8 +220,12 @@ impl Instance {
         }
         let items = request.children().filter(|child| child.is("item", ns::SYNC));
         let changed = items.map(|item| read_standing(item, until)).collect::<Result<Vec<_>, _>>()?;
-        let news = changed.into_iter().filter(|(_, standing, _)| standing.n > known).collect();
-        self.room_mut().head.aff = known.max(until);
+        let held = |jid: &Address| self.room().affiliations.entry(jid).map_or(0, |standing| standing.n);
+        let news = changed.into_iter().filter(|(jid, standing, _)| standing.n > held(jid)).collect();
+        // A list in several parts has this version only with its last one.
+        if !matches!(request.attr("more"), Some("true" | "1")) {
+            self.room_mut().head.aff = known.max(until);
+        }
         self.save_head();
         self.set_standings(news);
         self.turn.send(stanza.result());
@@ -206,30 +254,72 @@ impl Instance {
         Ok(())
     }
 
+    fn check_term_of(&self, element: &Element) -> Heard {
+        let term = element.attr("term").and_then(|term| term.parse().ok()).ok_or_else(bad_request)?;
+        self.check_term(term)
+    }
+
     fn take_instances(&mut self, element: &Element) -> Heard {
         let head = &self.room().head;
         let ver: u64 = element.attr("ver").and_then(|ver| ver.parse().ok()).ok_or_else(bad_request)?;
         if element.attr("uid").and_then(read_uid) != Some(head.uid) {
             return Err(Condition::ItemNotFound.into());
         }
+        self.check_term_of(element)?;
         if ver <= head.ins {
             return Ok(());
         }
-        let told = element.children().filter(|child| child.is("instance", ns::SYNC));
-        let told = told.map(read_instance).collect::<Result<Vec<_>, _>>()?;
-        let others: Vec<InstanceInfo> =
-            told.into_iter().filter(|instance| instance.jid != self.jid).collect();
-        let before = std::mem::replace(&mut self.room_mut().replication.instances, others.clone());
+        let told = self.read_instances(element)?;
+        let (others, denied): (Vec<_>, Vec<_>) = told
+            .into_iter()
+            .filter(|instance| instance.jid != self.jid)
+            .partition(|instance| self.is_allowed(instance.domain()));
+        self.replace_instances(others);
         let head = &mut self.room_mut().head;
         head.ins = ver;
         if let Some(secret) = element.attr("secret") {
             secret.clone_into(&mut head.secret);
         }
         self.save_head();
+        self.introduce_to_all();
+        match denied.first() {
+            None => Ok(()),
+            // The others are instances all the same; with this one we have nothing to do.
+            Some(_) => Err(StanzaError::new(Condition::NotAllowed).with(condition("peer-denied"))),
+        }
+    }
+
+    /// The list of instances: one for each service, ours at our address, the source among them.
+    fn read_instances(&self, element: &Element) -> Result<Vec<InstanceInfo>, StanzaError> {
+        let told = element.children().filter(|child| child.is("instance", ns::SYNC));
+        let told = told.filter(|instance| instance.attr("state") != Some("removed"));
+        let told = told.map(read_instance).collect::<Result<Vec<_>, _>>()?;
+        if told.len() > INSTANCES_MAX {
+            return Err(Condition::PolicyViolation.into());
+        }
+        let services: BTreeSet<&str> = told.iter().map(InstanceInfo::domain).collect();
+        let has_source = told.iter().any(|instance| Some(&instance.jid) == self.room().head.source.as_ref());
+        let misplaced = |i: &InstanceInfo| i.domain() == self.policy.domain.as_str() && i.jid != self.jid;
+        if services.len() < told.len() || !has_source || told.iter().any(misplaced) {
+            return Err(bad_request());
+        }
+        Ok(told)
+    }
+
+    fn replace_instances(&mut self, others: Vec<InstanceInfo>) {
+        let before = std::mem::take(&mut self.room_mut().replication.instances);
+        let known = |instance: InstanceInfo| {
+            let same = before.iter().find(|known| known.jid == instance.jid);
+            InstanceInfo { introduced: same.is_some_and(|known| known.introduced), ..instance }
+        };
+        self.room_mut().replication.instances = others.into_iter().map(known).collect();
         self.save_instances();
-        let new = others.iter().filter(|instance| before.iter().all(|known| known.jid != instance.jid));
-        new.for_each(|instance| self.send_occupants(&instance.jid, Asked::Told));
-        Ok(())
+        for gone in before {
+            if self.room().replication.instance(gone.domain()).is_none() {
+                self.room_mut().replication.met.remove(gone.domain());
+                self.drop_home(gone.domain());
+            }
+        }
     }
 
     /// The source says that the room has ended.
@@ -237,6 +327,7 @@ impl Instance {
         self.only_source(peer)?;
         self.only_instance(peer)?;
         let stone = tree(request)?;
+        self.check_term_of(&stone)?;
         if stone.attr("uid").and_then(read_uid) != Some(self.room().head.uid) {
             return Err(Condition::ItemNotFound.into());
         }
@@ -244,7 +335,7 @@ impl Instance {
         self.end(&Ending {
             alternate: stone.attr("alt").and_then(|alt| Address::parse(alt).ok()),
             reason: stone.get_child("reason", ns::SYNC).map(Element::text),
-            ..Ending::default()
+            password: None,
         });
         Ok(())
     }
@@ -279,6 +370,7 @@ fn read_instance(element: &Element) -> Result<InstanceInfo, StanzaError> {
         vouch: vouch.collect(),
         standing,
         core_only: false,
+        introduced: false,
     })
 }
 

@@ -15,6 +15,9 @@ use crate::stanza::{El, Payload, Stanza};
 const PASSING: [&str; 4] =
     ["resource-constraint", "remote-server-timeout", "remote-server-not-found", "recipient-unavailable"];
 
+/// How long a peerhost that cannot do it is not asked again.
+const UNSUPPORTED_MS: u64 = 86_400_000;
+
 impl Instance {
     /// Asks every peerhost for a shadow, where policy says at once.
     pub(crate) fn place_at_once(&mut self) {
@@ -37,7 +40,10 @@ impl Instance {
     pub(crate) fn place(&mut self, domain: &str) {
         let room = self.room();
         let wanted = self.is_source() && room.config.distributed && !room.head.locked;
-        let known = room.replication.placements.contains_key(domain);
+        let known = room.replication.placements.get(domain).is_some_and(|placement| match placement {
+            Placement::Unsupported { until } => *until > self.turn.now,
+            _ => true,
+        });
         let allowed = self.policy.peers.decide(domain, Direction::PlaceShadow, 0) == Decision::Allow;
         if wanted && allowed && !known && domain != self.policy.domain.as_str() {
             self.ask_capabilities(domain, 0);
@@ -48,7 +54,7 @@ impl Instance {
         let Ok(peer) = Address::parse(domain) else { return };
         self.set_placement(domain, Placement::Asking { tries });
         let query = El::new("query", ns::DISCO_INFO).payload();
-        self.ask_as(self.policy.domain.clone(), &peer, "get", query, Asked::Capabilities);
+        self.ask_as(&self.policy.domain.clone(), &peer, "get", query, Asked::Capabilities);
     }
 
     pub(crate) fn set_placement(&mut self, domain: &str, placement: Placement) {
@@ -60,23 +66,29 @@ impl Instance {
     /// could not be reached.
     pub(crate) fn capabilities_known(&mut self, peer: &Address, stanza: &Stanza, ok: bool) {
         let Some(Placement::Asking { tries }) = self.placement(peer.domain()) else { return };
-        if !ok {
+        let passing = error_condition(stanza).is_some_and(|condition| PASSING.contains(&condition.as_str()));
+        if passing {
             return self.placement_failed(peer.domain(), stanza, tries);
         }
         let info: Option<DiscoInfoResult> = stanza.child("query", ns::DISCO_INFO).and_then(Payload::typed);
         let has = |feature: &str| info.as_ref().is_some_and(|info| info.features.contains(feature));
-        if !has(ns::DMUC) {
-            let why = "service-unavailable: it does not support distributed rooms".to_owned();
-            return self.set_placement(peer.domain(), Placement::Refused { why });
+        if ok && !has(ns::DMUC) {
+            return self.unsupported(peer.domain());
         }
         let id = match self.policy.shadow_name {
             ShadowName::Readable => self.jid.local().unwrap_or("").to_owned(),
             ShadowName::Uid => self.room().head.uid.to_string(),
         };
-        self.replicate(peer, id, tries, !has(ns::SYNC));
+        self.replicate(peer, id, tries, ok && !has(ns::SYNC));
     }
 
-    fn placement(&self, domain: &str) -> Option<Placement> {
+    /// What a peerhost cannot do is remembered for a day.
+    fn unsupported(&mut self, domain: &str) {
+        let until = self.turn.now.plus(UNSUPPORTED_MS);
+        self.set_placement(domain, Placement::Unsupported { until });
+    }
+
+    pub(crate) fn placement(&self, domain: &str) -> Option<Placement> {
         self.room().replication.placements.get(domain).cloned()
     }
 
@@ -86,7 +98,7 @@ impl Instance {
             replicate = replicate.child(self.terms(false).element("offer", self.bytes_max(peer.domain())));
         }
         self.set_placement(peer.domain(), Placement::Replicating { id, tries, core_only });
-        self.ask_as(self.policy.domain.clone(), peer, "set", replicate.payload(), Asked::Replicate);
+        self.ask_as(&self.policy.domain.clone(), peer, "set", replicate.payload(), Asked::Replicate);
     }
 
     /// What we offer or accept.
@@ -122,18 +134,24 @@ impl Instance {
         let accept = stanza.child("accept", ns::SYNC).and_then(|accept| accept.element().ok());
         let accepted = accept.as_ref().and_then(Terms::read);
         match accepted {
+            Some(terms) if !self.are_ours(&terms) => {
+                let why = "it accepted another room".to_owned();
+                self.set_placement(peer.domain(), Placement::Refused { why });
+            }
             Some(terms) if terms.pending => self.set_placement(peer.domain(), Placement::Pending { id }),
             accepted => self.bring(peer, &id, core_only || accepted.is_none()),
         }
     }
 
     /// A new shadow: it becomes an instance, and gets all there is, in order.
-    fn bring(&mut self, peer: &Address, id: &str, core_only: bool) {
+    pub(crate) fn bring(&mut self, peer: &Address, id: &str, core_only: bool) {
         let Ok(jid) = Address::room(id, peer.domain()) else { return };
         let vouch = self.policy.peers.get(peer.domain()).map(|rule| rule.vouched()).unwrap_or_default();
         let rank =
             u32::try_from(self.room().replication.instances.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let instance = InstanceInfo { jid, rank, vouch, standing: Standing::Active, core_only };
+        let rank = self.room().replication.instance(peer.domain()).map_or(rank, |known| known.rank);
+        let (standing, introduced) = (Standing::Active, false);
+        let instance = InstanceInfo { jid, rank, vouch, standing, core_only, introduced };
         self.add_instance(instance.clone());
         self.room_mut().head.ins += 1;
         self.save_head();
@@ -150,7 +168,7 @@ impl Instance {
         if core_only {
             self.set_placement(peer.domain(), Placement::Placed);
         } else {
-            self.send_occupants(&instance.jid, Asked::Occupants);
+            self.send_occupants(&instance.jid, &Asked::Occupants);
         }
     }
 
@@ -167,10 +185,7 @@ impl Instance {
     }
 
     /// A shadow has taken our occupants in: it is complete, and the others hear of it.
-    pub(crate) fn occupants_answered(&mut self, from: &Address, ok: bool) {
-        if !ok || self.placement(from.domain()) != Some(Placement::Bringing) {
-            return;
-        }
+    pub(crate) fn placed(&mut self, from: &Address) {
         self.set_placement(from.domain(), Placement::Placed);
         let element = El::new("peerhost", ns::DMUC);
         let instances = self.instances_element();
@@ -179,32 +194,76 @@ impl Instance {
         for other in others {
             let id = other.jid.local().unwrap_or("");
             let announced = element.clone().child(room_element(id)).child(instances.clone()).payload();
-            self.ask_as(self.policy.domain.clone(), &other.jid.to_domain(), "set", announced, Asked::Told);
+            self.ask_as(&self.policy.domain.clone(), &other.jid.to_domain(), "set", announced, Asked::Told);
         }
     }
 
-    /// A shadow has answered our configuration: one that cannot hold what protects the room gets nothing more.
-    pub(crate) fn config_answered(&mut self, from: &Address, stanza: &Stanza, ok: bool) {
-        if ok || error_condition(stanza).as_deref() != Some("not-acceptable") {
+    /// A shadow has answered our configuration. One that cannot hold what protects the room gets nothing more until it
+    /// can; one that has lost the room gets it anew.
+    pub(crate) fn config_answered(&mut self, from: &Address, refusal: Option<&str>) {
+        let Some(instance) = self.room().replication.instance(from.domain()).cloned() else { return };
+        let suspended = instance.standing == Standing::Suspended;
+        match refusal {
+            None if suspended => {
+                let id = instance.jid.local().unwrap_or("").to_owned();
+                self.bring(&instance.jid.to_domain(), &id, instance.core_only);
+            }
+            Some("not-acceptable") if !suspended => self.suspend(&instance),
+            Some("item-not-found") => self.retry_placement(from.domain(), 0, 0),
+            Some(_) if self.placement(from.domain()) == Some(Placement::Bringing) => {
+                self.retry_placement(from.domain(), 0, 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// The others are told, so that they keep the room from it too.
+    fn suspend(&mut self, instance: &InstanceInfo) {
+        if let Some(instance) = self.room_mut().replication.instance_mut(instance.domain()) {
+            instance.standing = Standing::Suspended;
+        }
+        self.room_mut().head.ins += 1;
+        self.save_head();
+        self.save_instances();
+        let why = "it cannot hold the room's protection".to_owned();
+        self.set_placement(instance.domain(), Placement::Refused { why });
+        self.push_instances(&instance.jid);
+    }
+
+    /// A shadow that lacks earlier changes gets what it lacks.
+    pub(crate) fn affiliations_answered(&mut self, from: &Address, stanza: &Stanza, ok: bool) {
+        let Some(instance) = self.room().replication.instance(from.domain()).cloned() else { return };
+        if ok || !self.is_source() {
             return;
         }
-        let instances = &mut self.room_mut().replication.instances;
-        instances.iter_mut().filter(|i| i.jid == *from).for_each(|i| i.standing = Standing::Suspended);
-        self.save_instances();
-        self.set_placement(
-            from.domain(),
-            Placement::Refused { why: "it cannot hold the room's protection".to_owned() },
-        );
+        let error = stanza.child("error", ns::STANZA).and_then(|error| error.element().ok());
+        let stale = error.as_ref().and_then(|error| error.get_child("stale", ns::SYNC));
+        let known: Option<u64> = stale.and_then(|stale| stale.attr("n")).and_then(|n| n.parse().ok());
+        match (known, error_condition(stanza).as_deref()) {
+            (Some(known), _) if known < self.room().head.aff => {
+                self.send_affiliations(&instance, Some(known));
+            }
+            (_, Some("item-not-found")) => self.retry_placement(from.domain(), 0, 0),
+            _ => {}
+        }
     }
 
     fn placement_failed(&mut self, domain: &str, stanza: &Stanza, tries: u32) {
         let condition = error_condition(stanza).unwrap_or_default();
-        if PASSING.contains(&condition.as_str()) {
-            self.retry_placement(domain, tries);
-        } else {
-            self.set_placement(domain, Placement::Refused { why: condition });
+        match condition.as_str() {
+            passing if PASSING.contains(&passing) => {
+                self.retry_placement(domain, tries, retry_after(stanza).unwrap_or(0));
+            }
+            "service-unavailable" | "feature-not-implemented" => self.unsupported(domain),
+            _ => self.set_placement(domain, Placement::Refused { why: condition }),
         }
     }
+}
+
+/// In how many seconds a peer wants to be asked again.
+fn retry_after(stanza: &Stanza) -> Option<u64> {
+    let error = stanza.child("error", ns::STANZA)?.element().ok()?;
+    error.get_child("retry", ns::SYNC)?.attr("after")?.parse().ok()
 }
 
 /// The name of the condition in an error stanza.

@@ -3,6 +3,8 @@
 //! Every instance draws the same consequences from the same list. Each removes only its own occupants; the others hear
 //! of it from there.
 
+use std::collections::BTreeMap;
+
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::record::part;
@@ -40,18 +42,21 @@ impl Instance {
         self.push_affiliations(before);
     }
 
-    /// Puts entries into the list and draws the consequences.
+    /// Puts entries into the list and draws the consequences: once for each occupant, when all entries are in.
     pub(crate) fn set_standings(&mut self, changed: Vec<(Address, Standing, Deed)>) {
-        for (jid, standing, deed) in changed {
-            let concerned = self.room().occupants.matching(&jid);
-            let before: Vec<(OccupantId, Affiliation)> = concerned
-                .into_iter()
-                .filter_map(|id| Some((id.clone(), self.affiliation_of(self.room().occupants.get(&id)?))))
-                .collect();
+        let mut concerned: BTreeMap<OccupantId, (Affiliation, Deed)> = BTreeMap::new();
+        for (jid, _, deed) in &changed {
+            for id in self.room().occupants.matching(jid) {
+                let Some(occupant) = self.room().occupants.get(&id) else { continue };
+                let was = self.affiliation_of(occupant);
+                concerned.entry(id).or_insert_with(|| (was, Deed::default())).1 = deed.clone();
+            }
+        }
+        for (jid, standing, _) in changed {
             self.turn.put(&part::affiliation(&jid), &standing);
             self.room_mut().affiliations.set(jid, standing);
-            before.iter().for_each(|(id, old)| self.reconsider(id, *old, &deed, 321));
         }
+        concerned.iter().for_each(|(id, (was, deed))| self.reconsider(id, *was, deed, 321));
     }
 
     /// Draws the consequences for one occupant: out, another role, or only shown anew. `lost_membership` is the status
@@ -72,21 +77,21 @@ impl Instance {
             _ => None,
         };
         match code {
-            Some(code) if self.room().occupants.is_here(&occupant) => {
+            Some(code) if self.speaks_for(&occupant) => {
                 let codes = Notice::codes(&[code]);
                 let notice =
                     Notice { gone: true, actor: deed.actor.clone(), reason: deed.reason.clone(), ..codes };
                 self.remove(id, &notice);
             }
             Some(_) => {}
-            None => self.adjust(&occupant, was != now, deed),
+            None => self.adjust(&occupant, was, now, deed),
         }
     }
 
-    fn adjust(&mut self, occupant: &Occupant, restated: bool, deed: &Deed) {
+    fn adjust(&mut self, occupant: &Occupant, was: Affiliation, now: Affiliation, deed: &Deed) {
         let id = occupant.id();
-        let role = occupant.jid.as_ref().map_or(occupant.role, |jid| self.role_on_entry(jid));
-        if role == occupant.role && !restated {
+        let role = occupant.jid.as_ref().map_or(occupant.role, |jid| self.role_for(jid, now));
+        if role == occupant.role && was == now {
             return;
         }
         self.room_mut().occupants.set_role(&id, role);

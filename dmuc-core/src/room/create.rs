@@ -117,6 +117,8 @@ impl Instance {
             incarnation: 1,
             created: self.turn.now,
             core_only: false,
+            pending: false,
+            suspended: false,
         }
     }
 

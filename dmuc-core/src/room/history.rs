@@ -9,6 +9,7 @@ use crate::event::{Event, EventId};
 use crate::instance::occupant_id_payload;
 use crate::ns;
 use crate::room::message::is_subject_change;
+use crate::room::strip::is_reserved;
 use crate::stanza::{El, Payload, Stanza, Template};
 use crate::storage::{LogEntry, Recent};
 
@@ -52,6 +53,24 @@ impl History {
         }
     }
 
+    /// Whether an event of this name is at hand.
+    pub fn holds(&self, id: &crate::event::EventId) -> bool {
+        self.events.iter().any(|past| past.event.id == *id)
+    }
+
+    /// Somebody said the same at about the same time (within `within_ms`), as far as is at hand.
+    pub fn has_like(&self, nick: &str, text: &str, at: Millis, within_ms: u64) -> bool {
+        let near = |then: Millis| then.since(at).max(at.since(then)) <= within_ms;
+        let said = |event: &Event| event.child("body", ns::STANZA).map(Payload::text).unwrap_or_default();
+        let mut events = self.events.iter().map(|past| &past.event).filter(|event| near(event.h.millis()));
+        events.any(|event| event.nick.as_ref().is_some_and(|own| own.as_str() == nick) && said(event) == text)
+    }
+
+    /// When the newest event was.
+    pub fn newest(&self) -> Option<Millis> {
+        self.events.back().map(|past| past.event.h.millis())
+    }
+
     /// The newest within limits, oldest first, as the room's messages.
     pub fn select(&self, limits: Recent, room: &Address) -> Vec<Arc<Template>> {
         let mut chars = 0;
@@ -90,7 +109,8 @@ pub(crate) fn as_message(event: &Event, room: &Address) -> Stanza {
     message.id = event.stanza.as_deref().map(Into::into);
     message.lang = event.lang.as_deref().map(Into::into);
     message.children.reserve(event.content.len() + 3);
-    message.children.extend(event.content.iter().cloned());
+    // An event of another instance keeps what its digest covers, but nobody speaks here in this room's name.
+    message.children.extend(event.content.iter().filter(|child| !is_reserved(child, room)).cloned());
     message.children.push(stanza_id(event.id, room));
     message.with_opt(event.oid.as_deref().map(occupant_id_payload))
 }

@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::instance::Instance;
 use crate::nick::Nick;
 use crate::ns;
-use crate::room::admin::{Actor, Order};
+use crate::room::admin::Order;
 use crate::room::occupants::Occupant;
 use crate::room::roles::{Affiliation, Role};
 use crate::stanza::{Condition, El, ErrorKind, Kind, Stanza, StanzaError};
@@ -71,19 +71,17 @@ impl Instance {
         self.turn.send(message.with(x.payload()).with(direct.payload()));
     }
 
-    /// In a members-only room whoever is invited becomes a member (XEP-0045 §7.8.2).
+    /// In a members-only room whoever is invited becomes a member (XEP-0045 §7.8.2), which the source makes so.
     fn let_in(&mut self, inviter: &Occupant, to: &Address) {
         let bare = to.to_bare();
         let needed = self.room().config.members_only && self.affiliation(&bare) == Affiliation::None;
         let Some(jid) = inviter.jid.clone().filter(|_| needed) else { return };
-        let actor = Actor {
-            nick: Some(inviter.nick.clone()),
-            jid,
-            affiliation: Affiliation::Admin,
-            role: Role::Moderator,
-        };
-        let order = Order { affiliation: Some(Affiliation::Member), ..Order::about(bare) };
-        self.carry_out_or_propose(&actor, vec![order], None);
+        if self.is_source() {
+            let invited = Order { affiliation: Some(Affiliation::Member), ..Order::about(bare) };
+            self.mint_orders(None, &[invited]);
+        } else {
+            self.propose_invitation(&jid, &bare);
+        }
     }
 
     /// Somebody who was invited declines; the inviter is told (XEP-0045 §7.8.2). Nothing is answered, so that nobody

@@ -28,8 +28,6 @@ pub(crate) struct Wish<'a> {
     pub seated: bool,
     /// The room has been created by this very wish.
     pub creates: bool,
-    /// The nick was asked for in another spelling.
-    pub respelt: bool,
 }
 
 type Check = fn(&Instance, &Wish<'_>) -> Result<(), StanzaError>;
@@ -42,6 +40,10 @@ fn not_locked(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     let locked = instance.room().head.locked;
     if !locked || (instance.is_source() && wish.affiliation == Affiliation::Owner) {
         return Ok(());
+    }
+    if !instance.is_source() {
+        return Err(StanzaError::of_kind(Condition::RecipientUnavailable, ErrorKind::Wait)
+            .because("The room's source has not opened this instance yet."));
     }
     Err(StanzaError::new(Condition::ItemNotFound).because("The room has not been configured yet."))
 }
@@ -124,8 +126,8 @@ impl Instance {
         let join: Muc = stanza.child("x", ns::MUC).and_then(Payload::typed).unwrap_or_default();
         match self.admit(stanza, join.password.clone(), creates) {
             Err(refusal) => self.refuse_entry(stanza, &refusal),
-            Ok((nick, respelt)) => match self.destination(stanza) {
-                Destination::Here => self.enter(stanza, &nick, &join, creates, respelt),
+            Ok(nick) => match self.destination(stanza) {
+                Destination::Here => self.enter(stanza, &nick, &join, creates),
                 Destination::Shadow(shadow) => self.send_to_shadow(stanza, &shadow),
             },
         }
@@ -140,30 +142,23 @@ impl Instance {
         self.turn.send_opt(answer);
     }
 
-    fn admit(
-        &self,
-        stanza: &Stanza,
-        password: Option<String>,
-        creates: bool,
-    ) -> Result<(Nick, bool), StanzaError> {
+    fn admit(&self, stanza: &Stanza, password: Option<String>, creates: bool) -> Result<Nick, StanzaError> {
         let (from, to) = (sender(stanza)?, stanza.to.as_ref().ok_or(Condition::BadRequest)?);
         let nick = self.read_nick(to)?;
-        let respelt = to.resource() != Some(nick.as_str());
         let bare = from.to_bare();
         let affiliation = self.affiliation(&bare);
         let occupants = &self.room().occupants;
         let returns = occupants.of_session(from).is_some();
         let seated = occupants.by_key(&nick.key()).any(|occupant| occupant.jid.as_ref() == Some(&bare));
-        let wish =
-            Wish { client: from, bare, nick, password, affiliation, returns, seated, creates, respelt };
+        let wish = Wish { client: from, bare, nick, password, affiliation, returns, seated, creates };
         if wish.client.is_bare() {
             return Err(Condition::BadRequest.into());
         }
         ADMISSION.iter().try_for_each(|check| check(self, &wish))?;
-        Ok((wish.nick, wish.respelt))
+        Ok(wish.nick)
     }
 
-    fn enter(&mut self, stanza: &Stanza, nick: &Nick, join: &Muc, creates: bool, respelt: bool) {
+    fn enter(&mut self, stanza: &Stanza, nick: &Nick, join: &Muc, creates: bool) {
         let Ok(client) = sender(stanza).cloned() else { return };
         let presence = self.said_by_user(stanza);
         let (occupant, news) = self.seat(&client, nick, presence);
@@ -173,7 +168,7 @@ impl Instance {
             self.announce_to_others(&occupant, &Notice::default());
             self.push_presence(&occupant, &Notice::default());
         }
-        self.welcome(stanza, &occupant, creates, respelt);
+        self.welcome(stanza, &occupant, creates);
         self.send_history(&client, join);
         let subject = self.subject_message().with_to(&client);
         self.turn.send(subject);
@@ -217,7 +212,11 @@ impl Instance {
 
     /// The role that a user has on entering, by affiliation and configuration, or as a moderator granted it.
     pub(crate) fn role_on_entry(&self, bare: &Address) -> Role {
-        let affiliation = self.affiliation(bare);
+        self.role_for(bare, self.affiliation(bare))
+    }
+
+    /// The same for an occupant whose affiliation is taken to be this.
+    pub(crate) fn role_for(&self, bare: &Address, affiliation: Affiliation) -> Role {
         let usual = affiliation.default_role(&self.room().config);
         match self.room().affiliations.granted_role(bare) {
             Some(granted) if affiliation < Affiliation::Admin && granted > Role::None => granted,
@@ -226,8 +225,9 @@ impl Instance {
     }
 
     /// The presence that tells a client that it is in, under the id of its wish.
-    fn welcome(&mut self, stanza: &Stanza, occupant: &Occupant, creates: bool, respelt: bool) {
+    fn welcome(&mut self, stanza: &Stanza, occupant: &Occupant, creates: bool) {
         let room = self.room();
+        let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(occupant.nick.as_str());
         let codes = [
             (self.is_open_about_jids(), 100),
             (true, 110),

@@ -37,7 +37,8 @@ impl Instance {
 
     fn client_gone(&mut self, client: &Address, notice: Notice) {
         let Some(occupant) = self.room().occupants.of_session(client).cloned() else { return };
-        if self.room().head.locked && self.is_source() {
+        let last = occupant.sessions.len() == 1 && self.room().occupants.len() == 1;
+        if last && self.room().head.locked && self.is_source() {
             // Whoever created it never said what it should be (XEP-0045 §10.1.3).
             return self.destroy(&Ending::default());
         }
@@ -88,6 +89,7 @@ impl Instance {
         if self.room().occupants.is_here(occupant) {
             self.push_presence(occupant, notice);
         }
+        self.settle_nick(&occupant.claimed.key());
         if let Some(jid) = &occupant.jid {
             self.end_granted_role(jid);
         }

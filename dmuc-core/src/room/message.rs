@@ -50,7 +50,22 @@ impl Instance {
                 .because("Only occupants may send messages to this room.")
         })?;
         self.may_say(occupant, &stanza.children)?;
+        self.fits_everywhere(&stanza.children)?;
         Ok(occupant.into())
+    }
+
+    /// Whether every instance can take this, on the wire and, wrapped, in the history.
+    fn fits_everywhere(&self, content: &[Payload]) -> Result<(), StanzaError> {
+        let too = |what| Err(StanzaError::new(Condition::PolicyViolation).because(what));
+        if content.iter().any(|child| child.depth() > DEPTH_MAX) {
+            return too("The message is nested too deeply.");
+        }
+        let bytes: usize = content.iter().map(|child| child.as_xml().len()).sum();
+        let peers = self.room().replication.active();
+        match peers.map(|peer| self.list_bytes_max(peer.domain())).min() {
+            Some(max) if bytes > max => too("The message is too large for the other sites of this room."),
+            _ => Ok(()),
+        }
     }
 
     /// Whether an occupant may say this; checked where it speaks and again wherever it is heard.
@@ -81,21 +96,13 @@ impl Instance {
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
         self.push_message(&message, &speaker.nick);
-        self.to_all_here(&message.with(occupant_id_payload(&speaker.oid)));
+        self.tell_all_here(&message.with(occupant_id_payload(&speaker.oid)));
     }
 
     /// Writes an own event, shows it here and pushes it to the peers, once it is durable.
     pub(crate) fn publish(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) {
         let event = self.mint(speaker, stanza, content);
-        let mut pushed = Stanza::message("groupchat")
-            .with_from(&self.nick_jid(event.nick.as_ref().map_or("", Nick::as_str)));
-        pushed.id.clone_from(&stanza.id);
-        pushed.lang.clone_from(&stanza.lang);
-        let ev = Payload::of(&crate::replication::payload::Ev::of(&event, false));
-        let pushed = pushed.with_all(event.content.iter().cloned()).with(ev);
-        if let Some(nick) = event.nick.clone() {
-            self.push_message(&pushed, &nick);
-        }
+        self.push_event(&event, &self.here());
         self.record(event);
     }
 
@@ -122,14 +129,21 @@ impl Instance {
 
     /// Puts an event into the log and shows it here; a late one is marked with when it was said.
     pub(crate) fn record(&mut self, event: Event) {
+        let shown = event.nick.clone();
+        self.record_of(event, shown.as_ref());
+    }
+
+    /// The same, of a speaker who is shown here under another nick than it claims.
+    pub(crate) fn record_of(&mut self, event: Event, shown: Option<&Nick>) {
         let entry = self.room_mut().log.entry(event.clone());
         self.turn.append(entry);
         self.note_subject(&event);
         let mut message = as_message(&event, &self.jid);
+        message.from = Some(shown.map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str())));
         if self.turn.now.since(event.h.millis()) > LATE_MS {
             message = message.with(delay(event.h.millis(), &self.jid));
         }
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
         self.room_mut().history.insert(event);
     }
 
@@ -169,3 +183,6 @@ impl Instance {
 
 /// An event older than this when it arrives is shown with its time.
 const LATE_MS: u64 = 10_000;
+
+/// Content nested deeper than this is refused: wrapped as history it still has to pass the limits of every reader.
+const DEPTH_MAX: usize = 32;

@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::instance::Instance;
-use crate::nick::Nick;
+use crate::nick::{Nick, NickKey};
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
 use crate::stanza::{Stanza, StanzaError};
@@ -15,10 +15,17 @@ impl Instance {
             Ok(nick) => {
                 let presence = self.said_by_user(stanza);
                 self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);
+                let nick = self.spelling(nick);
                 let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(nick.as_str());
                 self.rename(id, &nick, if respelt { &[210] } else { &[] });
             }
         }
+    }
+
+    /// A nick as another client of the same user spells it already.
+    fn spelling(&self, nick: Nick) -> Nick {
+        let namesake = OccupantId { key: nick.key(), home: self.here() };
+        self.room().occupants.get(&namesake).map_or(nick, |namesake| namesake.nick.clone())
     }
 
     fn admit_nick(&self, id: &OccupantId, stanza: &Stanza) -> Result<Nick, StanzaError> {
@@ -32,6 +39,13 @@ impl Instance {
 
     /// Gives an occupant another nick and tells everybody; of our own, also the peers. `codes` are for itself alone.
     pub(crate) fn rename(&mut self, id: &OccupantId, nick: &Nick, codes: &[u16]) {
+        let claimed = self.room().occupants.get(id).map(|occupant| occupant.claimed.key());
+        self.rename_only(id, nick, codes);
+        claimed.into_iter().for_each(|key| self.settle_nick(&key));
+    }
+
+    /// The same, leaving it to the caller to settle who else may have the old nick.
+    pub(crate) fn rename_only(&mut self, id: &OccupantId, nick: &Nick, codes: &[u16]) {
         let Some(old) = self.room_mut().occupants.remove(id) else { return };
         self.forget_occupant(&old);
         let ours = self.room().occupants.is_here(&old);
@@ -44,10 +58,16 @@ impl Instance {
         self.announce(&old, &leaving);
         self.announce_to_others(&new, &Notice::default());
         self.announce_to_self(&new, &Notice::codes(codes));
-        if ours {
-            self.push_presence(&old, &leaving);
-            self.push_presence(&new, &Notice::default());
-        }
+        self.show_twin(&id.key);
+        // With the claim to the new nick: it is what the others judge the change by.
+        self.push_presence(&Occupant { claim, ..old }, &leaving);
+        self.push_presence(&new, &Notice::default());
+    }
+
+    /// The same user may be in at another instance under the nick that was given up: it is still there.
+    fn show_twin(&mut self, key: &NickKey) {
+        let twin = self.room().occupants.by_key(key).next().cloned();
+        twin.iter().for_each(|twin| self.announce(twin, &Notice::default()));
     }
 
     /// A user who takes the nick under which another of its clients is in becomes one occupant with it.
@@ -55,6 +75,7 @@ impl Instance {
         let Some(namesake) = self.room_mut().occupants.remove(&occupant.id()) else { return occupant };
         self.forget_occupant(&namesake);
         let sessions = namesake.sessions.into_iter().chain(occupant.sessions).collect();
-        Occupant { sessions, claim: namesake.claim, ..occupant }
+        let Occupant { nick, claimed, claim, .. } = namesake;
+        Occupant { nick, claimed, claim, sessions, ..occupant }
     }
 }

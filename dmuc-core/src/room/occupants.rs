@@ -81,6 +81,8 @@ pub struct Occupants {
     audience: Option<Audience>,
     /// Whose face is not drawn yet, so that a join need not look for them.
     faceless: BTreeSet<OccupantId>,
+    /// Those shown under another nick than they claim; few, if any.
+    aliased: BTreeSet<OccupantId>,
 }
 
 #[derive(Debug)]
@@ -124,6 +126,9 @@ impl Occupants {
             let jids = occupant.sessions.iter().filter_map(|session| session.jid.clone());
             self.sessions.extend(jids.map(|jid| (jid, id.clone())));
         }
+        if occupant.claimed != occupant.nick {
+            self.aliased.insert(id.clone());
+        }
         self.faceless.insert(id.clone());
         self.all.insert(id, Seat { occupant, face: None });
         self.audience = None;
@@ -139,6 +144,7 @@ impl Occupants {
         }
         self.audience = None;
         self.faceless.remove(id);
+        self.aliased.remove(id);
         Some(occupant)
     }
 
@@ -199,9 +205,14 @@ impl Occupants {
     pub fn remote<'a>(&'a self, home: &'a str, claimed: &Nick) -> Option<&'a Occupant> {
         let id = OccupantId { key: claimed.key(), home: home.into() };
         match self.get(&id) {
-            Some(occupant) if occupant.claimed == *claimed => Some(occupant),
-            _ => self.of_home(home).find(|occupant| occupant.claimed.key() == claimed.key()),
+            Some(occupant) if occupant.claimed.key() == id.key => Some(occupant),
+            _ => self.aliased().find(|occupant| *occupant.home == *home && occupant.claimed.key() == id.key),
         }
+    }
+
+    /// Those shown under another nick than they claim.
+    pub fn aliased(&self) -> impl Iterator<Item = &Occupant> {
+        self.aliased.iter().filter_map(|id| self.get(id))
     }
 
     /// Everyone.

@@ -163,7 +163,8 @@ impl Instance {
         }
         let room = self.room();
         // Other services, or those who follow the address to another one, must not find a stranger's room here.
-        let distributed = room.config.distributed || !room.replication.instances.is_empty();
+        let distributed =
+            (room.config.distributed && !room.head.locked) || !room.replication.instances.is_empty();
         let blocks = distributed || !self.is_source() || ending.alternate.is_some();
         let tombstone = Tombstone {
             uid: room.head.uid,

@@ -47,7 +47,8 @@ impl Notice {
 impl Instance {
     /// The affiliation that an occupant has now.
     pub(crate) fn affiliation_of(&self, occupant: &Occupant) -> Affiliation {
-        occupant.jid.as_ref().map_or(Affiliation::None, |jid| self.affiliation(jid))
+        let listed = occupant.jid.as_ref().map_or(Affiliation::None, |jid| self.affiliation(jid));
+        if self.is_hearsay(occupant) { listed.min(Affiliation::Member) } else { listed }
     }
 
     /// The `muc#user` extension about an occupant.

@@ -86,6 +86,23 @@ impl Payload {
         &self.xml
     }
 
+    /// How deep its elements are nested; 1 if it has none below it.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let (mut open, mut deepest) = (0_usize, 0);
+        let bytes = self.xml.as_bytes();
+        // In canonical form `<` and `>` stand for nothing but tags.
+        for at in memchr::memchr2_iter(b'<', b'>', bytes) {
+            match (bytes[at], bytes.get(at + 1), at.checked_sub(1).map(|before| bytes[before])) {
+                (b'<', Some(b'/'), _) | (b'>', _, Some(b'/')) => open = open.saturating_sub(1),
+                (b'<', ..) => open += 1,
+                _ => {}
+            }
+            deepest = deepest.max(open);
+        }
+        deepest
+    }
+
     fn standalone(&self) -> String {
         let head = 1 + usize::from(self.name_len);
         if self.xml[head..].starts_with(" xmlns='") {
@@ -242,6 +259,14 @@ impl El {
         out.push('>');
     }
 
+    /// About how many bytes it makes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let attributes: usize =
+            self.attributes.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        2 * self.name.len() + self.ns.len() + attributes + self.inner.len() + 16
+    }
+
     /// The finished payload.
     #[must_use]
     pub fn payload(self) -> Payload {
@@ -268,6 +293,14 @@ fn push_attribute(out: &mut String, name: &str, value: &str) {
 mod tests {
     use super::{El, Payload};
     use crate::ns;
+
+    #[test]
+    fn depth_is_counted_in_elements() {
+        let depth = |xml| Payload::parse_xml(xml).expect("well-formed").depth();
+        assert_eq!(depth("<a xmlns='x'/>"), 1);
+        assert_eq!(depth("<a xmlns='x'>/&gt;</a>"), 1);
+        assert_eq!(depth("<a xmlns='x'><b/><c><d>text</d><e/></c></a>"), 3);
+    }
 
     #[test]
     fn what_is_stored_comes_back_the_same() {

@@ -7,8 +7,8 @@
     reason = "shared by several story files"
 )]
 
-use dmuc_core::Stanza;
-use dmuc_core::stanza::Kind;
+use dmuc_core::stanza::{Kind, Outbound};
+use dmuc_core::{Action, Input, Stanza};
 use minidom::Element;
 
 use crate::common::*;
@@ -55,6 +55,18 @@ impl World {
             all.into_iter().partition(|s| s.kind == Kind::Iq && s.id.as_deref() == Some("q"));
         self.inbox.insert(jid(user), others);
         answers
+    }
+
+    /// Hands a stanza that no parser would let pass to a room; gives the single stanzas that come of it.
+    pub fn handles(&mut self, room: &str, stanza: Stanza) -> Vec<Stanza> {
+        let room = jid(room);
+        let node = self.sites.get_mut(room.domain()).unwrap().rooms.get_mut(&room).unwrap();
+        let actions = node.instance.handle(self.now, Input::Stanza(stanza));
+        let single = |action| match action {
+            Action::Send { out: Outbound::One(one), .. } => Some(*one),
+            _ => None,
+        };
+        actions.into_iter().filter_map(single).collect()
     }
 
     /// A `muc#admin` set; the answer's `(condition, type)`, or nothing if it went well.
