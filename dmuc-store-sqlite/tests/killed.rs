@@ -2,6 +2,8 @@
 //!
 //! The writer is this very test binary, started again with a file to write to.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};

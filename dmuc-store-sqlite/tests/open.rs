@@ -1,5 +1,7 @@
 //! What is said about files that cannot be used, and about damage.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
+
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
