@@ -47,9 +47,8 @@ CREATE TABLE log (
     UNIQUE (uid, id)
 );
 CREATE INDEX log_canonical ON log (uid, hlc, origin, incarnation, seq);
--- With what archive queries select by, so that counting does not read the entries.
-CREATE INDEX log_arrival ON log (uid, arrival, hlc, withheld);
-CREATE INDEX log_by_speaker ON log (uid, jid, arrival, hlc, withheld);
+-- With all that archive queries select by, so that neither counting nor looking for a speaker reads the entries.
+CREATE INDEX log_arrival ON log (uid, arrival, hlc, withheld, jid);
 
 -- Up to where each log is held without a hole, from low on; kept so that waking a room reads no log. When every entry
 -- of a log has expired, low is top + 1 and digest that of the entry at top; otherwise the entry itself has it.

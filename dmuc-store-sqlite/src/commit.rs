@@ -6,6 +6,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::SqliteStore;
 use crate::append::append;
+use crate::bulk::{Keyed, advance, commit_plain, divide, put};
 use crate::error::{conflict, corrupt, failed, signed};
 
 const COMMIT: &str = "commit";
@@ -43,27 +44,25 @@ impl SqliteStore {
 
     async fn commit_alone(&self, commit: &RoomCommit) -> Result<Revision, StoreError> {
         let mut transaction = self.writer.begin_with(BEGIN).await.map_err(failed(COMMIT))?;
-        let result = commit_one(&mut transaction, commit).await;
+        let result = make(&mut transaction, std::slice::from_ref(commit)).await;
         let ended = if result.is_ok() { transaction.commit().await } else { transaction.rollback().await };
-        ended.map_err(failed(COMMIT)).and(result)
+        ended.map_err(failed(COMMIT)).and(result.map(|()| after(commit)))
     }
 
     /// All of the commits, or `None` and nothing has happened.
     async fn commit_unguarded(&self, commits: &[RoomCommit]) -> Result<Option<Vec<Revision>>, StoreError> {
         let mut transaction = self.writer.begin_with(BEGIN).await.map_err(failed(COMMIT))?;
-        let mut revisions = Vec::with_capacity(commits.len());
-        for commit in commits {
-            match commit_one(&mut transaction, commit).await {
-                Ok(revision) => revisions.push(revision),
-                Err(error) if is_of_one_commit(&error) => {
-                    transaction.rollback().await.map_err(failed(COMMIT))?;
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
+        match make(&mut transaction, commits).await {
+            Ok(()) => {
+                transaction.commit().await.map_err(failed(COMMIT))?;
+                Ok(Some(commits.iter().map(after).collect()))
             }
+            Err(error) if is_of_one_commit(&error) => {
+                transaction.rollback().await.map_err(failed(COMMIT))?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        transaction.commit().await.map_err(failed(COMMIT))?;
-        Ok(Some(revisions))
     }
 
     /// Each of the commits that can be made; the others are rolled back to their savepoints.
@@ -75,15 +74,15 @@ impl SqliteStore {
         let mut results = Vec::with_capacity(commits.len());
         for commit in commits {
             let mut savepoint = transaction.begin().await.map_err(failed(COMMIT))?;
-            let result = commit_one(&mut savepoint, commit).await;
+            let result = make(&mut savepoint, std::slice::from_ref(commit)).await;
             match &result {
-                Ok(_) => savepoint.commit().await.map_err(failed(COMMIT))?,
+                Ok(()) => savepoint.commit().await.map_err(failed(COMMIT))?,
                 Err(error) if is_of_one_commit(error) => {
                     savepoint.rollback().await.map_err(failed(COMMIT))?;
                 }
-                Err(_) => return result.map(|_| results),
+                Err(_) => return result.map(|()| results),
             }
-            results.push(result);
+            results.push(result.map(|()| after(commit)));
         }
         transaction.commit().await.map_err(failed(COMMIT))?;
         Ok(results)
@@ -95,22 +94,36 @@ fn is_of_one_commit(error: &StoreError) -> bool {
     error.kind != StoreErrorKind::Unavailable
 }
 
-async fn commit_one(db: &mut SqliteConnection, commit: &RoomCommit) -> Result<Revision, StoreError> {
-    let uid = commit.lease.room.to_string();
+fn after(commit: &RoomCommit) -> Revision {
+    Revision(commit.expected.0 + 1)
+}
+
+/// Makes the commits; on an error some may have been made in part, and the caller rolls back.
+async fn make(db: &mut SqliteConnection, commits: &[RoomCommit]) -> Result<(), StoreError> {
+    let (plain, others) = divide(commits);
+    commit_plain(db, &plain).await?;
+    for commit in &others {
+        commit_one(db, commit).await?;
+    }
+    Ok(())
+}
+
+async fn commit_one(db: &mut SqliteConnection, keyed: &Keyed<'_>) -> Result<(), StoreError> {
+    let (uid, commit) = keyed;
     let changes = match (commit.expected.0, commit.changes.split_first()) {
         (0, Some((Change::Create { jid }, rest))) => {
-            create(db, &uid, jid, &commit.lease).await?;
+            create(db, uid, jid, &commit.lease).await?;
             rest
         }
         _ => {
-            advance(db, &uid, commit).await?;
+            advance(db, std::slice::from_ref(keyed)).await?;
             &commit.changes
         }
     };
     for change in changes {
-        apply(db, &uid, change).await?;
+        apply(db, uid, change).await?;
     }
-    Ok(Revision(commit.expected.0 + 1))
+    Ok(())
 }
 
 async fn create(
@@ -144,33 +157,13 @@ async fn create(
     Ok(())
 }
 
-async fn advance(db: &mut SqliteConnection, uid: &str, commit: &RoomCommit) -> Result<(), StoreError> {
-    let advanced = sqlx::query(
-        "UPDATE rooms SET revision = revision + 1 WHERE uid = ?1 AND revision = ?2 \
-         AND NOT EXISTS (SELECT 1 FROM leases WHERE uid = ?1 AND fence > ?3)",
-    )
-    .bind(uid)
-    .bind(signed(commit.expected.0))
-    .bind(signed(commit.lease.fence))
-    .execute(db)
-    .await
-    .map_err(failed(COMMIT))?;
-    match advanced.rows_affected() {
-        0 => Err(conflict("commit: another revision, or the lease was taken over")),
-        _ => Ok(()),
-    }
-}
-
 async fn apply(db: &mut SqliteConnection, uid: &str, change: &Change) -> Result<(), StoreError> {
     let query = match change {
-        Change::Put { key, value } => sqlx::query(
-            "INSERT INTO parts (uid, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-        )
-        .bind(uid)
-        .bind(key)
-        .bind(value),
-        Change::Delete { key } => sqlx::query("DELETE FROM parts WHERE uid = ? AND key = ?").bind(uid).bind(key),
-        Change::Append(entry) => return append(db, uid, entry).await,
+        Change::Put { key, value } => return put(db, &[(uid, key, value)]).await,
+        Change::Delete { key } => {
+            sqlx::query("DELETE FROM parts WHERE uid = ? AND key = ?").bind(uid).bind(key)
+        }
+        Change::Append(entry) => return append(db, &[(uid, entry)]).await,
         Change::Redact { id, content } => {
             let bytes: usize = content.iter().map(|child| child.as_xml().len()).sum();
             sqlx::query(

@@ -55,9 +55,8 @@ impl HistoryStore for SqliteStore {
     async fn append(&self, room: RoomUid, entries: &[LogEntry]) -> Result<(), StoreError> {
         let uid = room.to_string();
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(READ))?;
-        for entry in entries {
-            append(&mut transaction, &uid, entry).await?;
-        }
+        let rows: Vec<_> = entries.iter().map(|entry| (uid.as_str(), entry)).collect();
+        append(&mut transaction, &rows).await?;
         transaction.commit().await.map_err(failed(READ))
     }
 
@@ -240,17 +239,13 @@ struct Selection<'a> {
     max: u32,
 }
 
-/// The filters as SQL, with a statement's head and tail around them: without, and with a speaker. Each form has an
-/// index of its own, which a bare count need not leave.
+/// The filters as SQL, with a statement's head and tail around them. An index holds all that they ask for.
 macro_rules! selecting {
     ($head:literal, $tail:literal) => {
-        [selecting!(@ $head, "", $tail), selecting!(@ $head, "AND jid = ?7 ", $tail)]
-    };
-    (@ $head:literal, $speaker:literal, $tail:literal) => {
         concat!(
             $head,
-            " FROM log WHERE uid = ?1 AND withheld = 0 AND hlc >= ?2 AND hlc <= ?3 AND arrival > ?4 AND arrival < ?5 ",
-            $speaker,
+            " FROM log WHERE uid = ?1 AND withheld = 0 AND hlc >= ?2 AND hlc <= ?3 AND (?4 IS NULL OR jid = ?4) \
+             AND arrival > ?5 AND arrival < ?6 ",
             $tail
         )
     };
@@ -271,18 +266,12 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Which of a statement's two forms it is.
-    fn form(&self) -> usize {
-        usize::from(self.with.is_some())
-    }
-
     async fn rows(&self, db: &mut SqliteConnection) -> Result<Vec<Stored>, StoreError> {
-        const FORWARD: [&str; 2] = selecting!("SELECT event, digest, withheld", "ORDER BY arrival LIMIT ?6");
-        const BACKWARD: [&str; 2] =
-            selecting!("SELECT event, digest, withheld", "ORDER BY arrival DESC LIMIT ?6");
-        let sql = if self.last { BACKWARD } else { FORWARD }[self.form()];
-        let query = sqlx::query_as(sql).bind(self.uid).bind(self.start).bind(self.end);
-        let query = query.bind(self.after).bind(self.before).bind(i64::from(self.max)).bind(&self.with);
+        const FORWARD: &str = selecting!("SELECT event, digest, withheld", "ORDER BY arrival LIMIT ?7");
+        const BACKWARD: &str = selecting!("SELECT event, digest, withheld", "ORDER BY arrival DESC LIMIT ?7");
+        let sql = if self.last { BACKWARD } else { FORWARD };
+        let query = sqlx::query_as(sql).bind(self.uid).bind(self.start).bind(self.end).bind(&self.with);
+        let query = query.bind(self.after).bind(self.before).bind(i64::from(self.max));
         let mut rows: Vec<Stored> = query.fetch_all(db).await.map_err(failed(PAGE))?;
         if self.last {
             rows.reverse();
@@ -291,9 +280,9 @@ impl<'a> Selection<'a> {
     }
 
     async fn count(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
-        const COUNT: [&str; 2] = selecting!("SELECT COUNT(*)", "");
-        let query = sqlx::query_scalar(COUNT[self.form()]).bind(self.uid).bind(self.start).bind(self.end);
-        let query = query.bind(self.after).bind(self.before).bind(i64::from(self.max)).bind(&self.with);
+        const COUNT: &str = selecting!("SELECT COUNT(*)", "");
+        let query = sqlx::query_scalar(COUNT).bind(self.uid).bind(self.start).bind(self.end).bind(&self.with);
+        let query = query.bind(self.after).bind(self.before);
         Ok(unsigned(query.fetch_one(db).await.map_err(failed(PAGE))?))
     }
 

@@ -161,3 +161,49 @@ pub async fn nothing_gives_nothing<B: Builder>(builder: &B) {
     assert!(store.commit(&[]).await.is_empty());
     assert!(store.load(&super::fixture::room_address("coven"), NOW).await.is_ok());
 }
+
+/// A slice may be long; what is refused in its middle leaves the rest.
+pub async fn a_long_slice_is_made<B: Builder>(builder: &B) {
+    const ROOMS: u128 = 150;
+    const REFUSED: usize = 77;
+    let (store, _guard) = builder.build().await;
+    let mut rooms = Vec::new();
+    for n in 0..ROOMS {
+        rooms.push(Live::new(&store, n).await);
+    }
+    rooms[REFUSED].revision = Revision(9);
+    let changes =
+        |n: usize| vec![append(&entry("a.lit", 1)), put("head", &n.to_string()), append(&entry("b.lit", 1))];
+    let slice: Vec<RoomCommit> = rooms.iter().enumerate().map(|(n, room)| room.commit(changes(n))).collect();
+    let results = store.commit(&slice).await;
+    for (n, (room, result)) in rooms.iter().zip(&results).enumerate() {
+        if n == REFUSED {
+            assert_conflict(result);
+            assert_eq!(room.frontier().await, []);
+            continue;
+        }
+        assert_eq!(result.as_ref().expect("in order"), &Revision(2), "room {n}");
+        assert_eq!(found(&store, &room.jid).await.parts["head"], n.to_string());
+        assert_eq!(room.frontier().await.len(), 2);
+    }
+}
+
+/// A commit may be long, as when a peer catches up; what is held of it already is left alone.
+pub async fn a_long_commit_is_made<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    let mut room = Live::with(&store, 1, &run("a.lit", [1, 2, 70, 130])).await;
+    let mut changes: Vec<Change> = run("a.lit", 1..=200).iter().map(append).collect();
+    changes.extend((0..200).map(|n| put(&format!("occupant/{n}"), "1")));
+    room.must(changes).await;
+    assert_eq!(room.frontier().await, [("a.lit".to_owned(), 1, 200)]);
+    assert_eq!(found(&store, &room.jid).await.parts.len(), 200);
+    let mut arrived = vec![1, 2, 70, 130];
+    arrived.extend((3..=200).filter(|s| ![70, 130].contains(s)));
+    assert_eq!(super::fixture::numbers(&room.all().await), arrived);
+    let mut refused: Vec<Change> = run("a.lit", 201..=300).iter().map(append).collect();
+    let mut stolen = entry("a.lit", 301);
+    stolen.event.id = entry("a.lit", 150).event.id;
+    refused.push(append(&stolen));
+    assert_conflict(&room.try_commit(refused).await);
+    assert_eq!(room.frontier().await, [("a.lit".to_owned(), 1, 200)]);
+}

@@ -80,7 +80,8 @@ macro_rules! suite {
             commits: revisions_count_the_commits, another_revision_changes_nothing, a_lower_fence_changes_nothing,
                 a_refused_commit_leaves_the_others, a_refusal_undoes_what_came_before_it, changes_apply_in_order,
                 of_two_at_one_revision_one_wins, parallel_commits_of_rooms_all_succeed,
-                parallel_commits_of_one_room_are_decided, nothing_gives_nothing;
+                parallel_commits_of_one_room_are_decided, nothing_gives_nothing, a_long_slice_is_made,
+                a_long_commit_is_made;
             leases: a_free_lease_is_taken, a_held_lease_refuses_others, the_holder_may_take_it_again,
                 an_expired_lease_is_taken_over, a_renewed_lease_holds_longer, a_lost_lease_cannot_be_renewed,
                 a_lease_given_back_is_free, giving_back_a_lost_lease_changes_nothing, leases_are_apart,
