@@ -51,6 +51,12 @@ pub struct Node {
     timers: BTreeMap<Timer, Millis>,
 }
 
+impl Node {
+    pub fn is_vacant(&self) -> bool {
+        self.instance.is_vacant()
+    }
+}
+
 pub struct Site {
     pub policy: ServicePolicy,
     pub rooms: BTreeMap<Address, Node>,
