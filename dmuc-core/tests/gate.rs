@@ -127,9 +127,11 @@ fn only_the_source_mints() {
     let affiliations = format!(
         "<affiliations {SYNC} term='1' since='0' until='99'><item jid='imp@evil.example' affiliation='owner' n='99'/></affiliations>"
     );
-    let instances = format!("<instances {SYNC} uid='{{uid}}' term='1' ver='99'><instance jid='{AT_EVIL}'/></instances>");
+    let instances =
+        format!("<instances {SYNC} uid='{{uid}}' term='1' ver='99'><instance jid='{AT_EVIL}'/></instances>");
     let tombstone = format!("<tombstone {SYNC} uid='{{uid}}' term='1' h='{H}'/>");
-    let roster = format!("<roster {DMUC}><item affiliation='owner' name='imp' jid='imp@evil.example/x'/></roster>");
+    let roster =
+        format!("<roster {DMUC}><item affiliation='owner' name='imp' jid='imp@evil.example/x'/></roster>");
     let peerhost = format!("<peerhost {DMUC}><room id='coven'/></peerhost>");
     for at in [COVEN, AT_ROOMS] {
         let set = |child: &str| iq("set", AT_EVIL, at, child);
@@ -164,11 +166,18 @@ fn only_instances_are_heard() {
             case("config", COVEN, ask("set", &config("", "")), FORBIDDEN),
             case("occupants", COVEN, ask("set", &occupants), FORBIDDEN),
             case("propose", COVEN, ask("set", &propose), FORBIDDEN),
-            case("accept", COVEN, ask("set", &format!("<accept {SYNC} uid='{{uid}}' source='{COVEN}' term='1'/>")), FORBIDDEN),
+            case(
+                "accept",
+                COVEN,
+                ask("set", &format!("<accept {SYNC} uid='{{uid}}' source='{COVEN}' term='1'/>")),
+                FORBIDDEN,
+            ),
             case(
                 "groupchat to an occupant",
                 COVEN,
-                format!("<message type='groupchat' from='{from}/imp' to='{COVEN}/imp'><body>hi</body></message>"),
+                format!(
+                    "<message type='groupchat' from='{from}/imp' to='{COVEN}/imp'><body>hi</body></message>"
+                ),
                 ("bad-request", "modify", None),
             ),
             case(
@@ -200,15 +209,40 @@ fn what_a_replicate_is_refused_for() {
         case("an id that is taken", AT_ROOMS, ask(EVIL, &offer("coven", fresh)), conflict),
         case("an id that is taken, as published", AT_ROOMS, bare("<room id='coven'/>"), conflict),
         case("a room whose source we are", COVEN, iq("set", EVIL, CHAT, &offer("coven", fresh)), conflict),
-        case("a uid that has another source", AT_ROOMS, ask(EVIL, &offer("coven", "{uid}")), ("conflict", "cancel", Some("stale"))),
+        case(
+            "a uid that has another source",
+            AT_ROOMS,
+            ask(EVIL, &offer("coven", "{uid}")),
+            ("conflict", "cancel", Some("stale")),
+        ),
         case("no room", ROOMS, bare(""), ("bad-request", "modify", None)),
         case("no id", ROOMS, bare("<room/>"), ("bad-request", "modify", None)),
         case("an empty id", ROOMS, bare("<room id=''/>"), ("bad-request", "modify", None)),
-        case("an id that is no localpart", ROOMS, bare("<room id='../etc'/>"), ("jid-malformed", "modify", None)),
-        case("a long id", ROOMS, bare(&format!("<room id='{}'/>", "a".repeat(1024))), ("jid-malformed", "modify", None)),
-        case("from a user", ROOMS, ask("imp@evil.example/x", &offer("heath", fresh)), ("bad-request", "modify", None)),
+        case(
+            "an id that is no localpart",
+            ROOMS,
+            bare("<room id='../etc'/>"),
+            ("jid-malformed", "modify", None),
+        ),
+        case(
+            "a long id",
+            ROOMS,
+            bare(&format!("<room id='{}'/>", "a".repeat(1024))),
+            ("jid-malformed", "modify", None),
+        ),
+        case(
+            "from a user",
+            ROOMS,
+            ask("imp@evil.example/x", &offer("heath", fresh)),
+            ("bad-request", "modify", None),
+        ),
         case("a malformed uid", shadow, ask(EVIL, &offer("heath", "../x")), ("bad-request", "modify", None)),
-        case("an offer without its attributes", shadow, bare(&format!("<room id='heath'/><offer {SYNC} uid='{fresh}'/>")), ("bad-request", "modify", None)),
+        case(
+            "an offer without its attributes",
+            shadow,
+            bare(&format!("<room id='heath'/><offer {SYNC} uid='{fresh}'/>")),
+            ("bad-request", "modify", None),
+        ),
         case("a source elsewhere", shadow, ask(EVIL, &replicate("heath", fresh, COVEN, 1)), NOT_SOURCE),
         case("a source that is no room", shadow, ask(EVIL, &replicate("heath", fresh, EVIL, 1)), NOT_SOURCE),
     ] {
@@ -268,10 +302,20 @@ fn what_a_configuration_is_refused_for() {
     let set = |child: &str| iq("set", COVEN, AT_ROOMS, child);
     let wrong = config(&ver(1, 99), "").replace("muc#roomconfig", "muc#register");
     for case in [
-        case("an older term", AT_ROOMS, set(&config(&ver(0, 99), "")), ("unexpected-request", "modify", Some("stale"))),
+        case(
+            "an older term",
+            AT_ROOMS,
+            set(&config(&ver(0, 99), "")),
+            ("unexpected-request", "modify", Some("stale")),
+        ),
         case("another form", AT_ROOMS, set(&wrong), ("bad-request", "modify", None)),
         case("no form", AT_ROOMS, set(&format!("<config {DMUC}/>")), ("bad-request", "modify", None)),
-        case("no such shadow", "moor@rooms.macbeth.lit", iq("set", COVEN, "moor@rooms.macbeth.lit", &config(&ver(1, 9), "")), ("item-not-found", "cancel", None)),
+        case(
+            "no such shadow",
+            "moor@rooms.macbeth.lit",
+            iq("set", COVEN, "moor@rooms.macbeth.lit", &config(&ver(1, 9), "")),
+            ("item-not-found", "cancel", None),
+        ),
     ] {
         check(&mut world, &case);
     }
@@ -300,13 +344,21 @@ fn a_shadow_that_cannot_protect_the_room_closes_it() {
         let form = config(&format!("<ver {SYNC} term='1' n='99'/>"), &field);
         let answers = hears(&mut world, AT_ROOMS, &iq("set", COVEN, AT_ROOMS, &form));
         assert_eq!(the_error(&answers), ("not-acceptable".into(), "modify".into()), "{var}");
-        assert!(answers[0].to_xml().contains(&format!("<unsupported xmlns='urn:xmpp:dmuc:sync:0'>{var}</unsupported>")));
+        assert!(
+            answers[0]
+                .to_xml()
+                .contains(&format!("<unsupported xmlns='urn:xmpp:dmuc:sync:0'>{var}</unsupported>"))
+        );
         let roster = format!("<roster {DMUC}/>");
         hears(&mut world, AT_ROOMS, &iq("set", COVEN, AT_ROOMS, &roster));
         for _ in 0..2 {
             world.joins("hag@macbeth.lit/x", &format!("{AT_ROOMS}/hag"));
             let refused = the_error(&world.got("hag@macbeth.lit/x"));
-            assert_eq!(refused, ("recipient-unavailable".into(), "wait".into()), "{var}: a roster does not open it");
+            assert_eq!(
+                refused,
+                ("recipient-unavailable".into(), "wait".into()),
+                "{var}: a roster does not open it"
+            );
             world.restart(AT_ROOMS);
         }
     }
@@ -323,7 +375,8 @@ fn a_suspended_shadow_gets_nothing_until_it_can_hold_the_room() {
     };
     configure(&mut world, "Heath");
     let asked = world.mail(EVIL).into_iter().find(|s| s.to_xml().contains("<config")).unwrap();
-    let refusal = asked.error(&dmuc_core::stanza::StanzaError::new(dmuc_core::stanza::Condition::NotAcceptable));
+    let refusal =
+        asked.error(&dmuc_core::stanza::StanzaError::new(dmuc_core::stanza::Condition::NotAcceptable));
     world.send(&refusal.unwrap().to_xml());
     world.agree(EVIL, true);
     world.forget();
@@ -347,7 +400,8 @@ fn a_suspended_shadow_gets_nothing_until_it_can_hold_the_room() {
 #[test]
 fn what_lists_of_occupants_are_refused_for() {
     let mut world = gathered();
-    let list = |items: &str| iq("set", AT_EVIL, COVEN, &format!("<occupants {SYNC} until='9'>{items}</occupants>"));
+    let list =
+        |items: &str| iq("set", AT_EVIL, COVEN, &format!("<occupants {SYNC} until='9'>{items}</occupants>"));
     let item = |nick: &str, jid: &str| format!("<in nick='{nick}' jid='{jid}' h='{H}'/>");
     let good = item("fiend", "fiend@evil.example/x");
     let crowd: String = (0..10_001).map(|n| item(&format!("n{n}"), "fiend@evil.example/x")).collect();
@@ -355,15 +409,45 @@ fn what_lists_of_occupants_are_refused_for() {
     let crowded: String = (0..10_001).map(|n| format!("<item affiliation='none' name='n{n}'/>")).collect();
     let malformed = ("jid-malformed", "modify", Some("bad-item"));
     for case in [
-        case("a nick that is none", COVEN, list(&(good.clone() + &item("&#x3164;", "fiend@evil.example/x"))), malformed),
+        case(
+            "a nick that is none",
+            COVEN,
+            list(&(good.clone() + &item("&#x3164;", "fiend@evil.example/x"))),
+            malformed,
+        ),
         case("an address that is none", COVEN, list(&(good.clone() + &item("fiend2", "a@b@c"))), malformed),
-        case("a user of ours", COVEN, list(&(good.clone() + &item("crone", "crone1@shakespeare.lit/y"))), NOT_AUTHORITATIVE),
-        case("another instance's user", COVEN, list(&(good.clone() + &item("kit2", "kit@marlowe.lit/y"))), NOT_AUTHORITATIVE),
+        case(
+            "a user of ours",
+            COVEN,
+            list(&(good.clone() + &item("crone", "crone1@shakespeare.lit/y"))),
+            NOT_AUTHORITATIVE,
+        ),
+        case(
+            "another instance's user",
+            COVEN,
+            list(&(good.clone() + &item("kit2", "kit@marlowe.lit/y"))),
+            NOT_AUTHORITATIVE,
+        ),
         case("a crowd", COVEN, list(&crowd), ("policy-violation", "modify", None)),
-        case("a gap", COVEN, list("").replace("until", "since='7' until"), ("unexpected-request", "wait", Some("stale"))),
+        case(
+            "a gap",
+            COVEN,
+            list("").replace("until", "since='7' until"),
+            ("unexpected-request", "wait", Some("stale")),
+        ),
         case("no version", COVEN, list("").replace(" until='9'", ""), ("bad-request", "modify", None)),
-        case("a roster with a nick that is none", AT_ROOMS, roster("<item affiliation='none' name='good'/><item affiliation='none' name=' '/>"), malformed),
-        case("a roster with an address that is none", AT_ROOMS, roster("<item affiliation='none' name='good' jid='@'/>"), malformed),
+        case(
+            "a roster with a nick that is none",
+            AT_ROOMS,
+            roster("<item affiliation='none' name='good'/><item affiliation='none' name=' '/>"),
+            malformed,
+        ),
+        case(
+            "a roster with an address that is none",
+            AT_ROOMS,
+            roster("<item affiliation='none' name='good' jid='@'/>"),
+            malformed,
+        ),
         case("a crowded roster", AT_ROOMS, roster(&crowded), ("policy-violation", "modify", None)),
     ] {
         check(&mut world, &case);
@@ -396,7 +480,12 @@ fn what_a_history_request_is_refused_for() {
     for case in [
         case("a time that is none", COVEN, ask("since='yesterday'"), bad),
         case("a number that is none", COVEN, ask("maxstanzas='-1'"), bad),
-        case("nothing asked for", COVEN, iq("get", AT_EVIL, COVEN, &format!("<room {DMUC} id='coven'/>")), bad),
+        case(
+            "nothing asked for",
+            COVEN,
+            iq("get", AT_EVIL, COVEN, &format!("<room {DMUC} id='coven'/>")),
+            bad,
+        ),
     ] {
         check(&mut world, &case);
     }
@@ -416,17 +505,43 @@ fn what_a_peerhost_announcement_is_refused_for() {
     for case in [
         case("an unknown room", ROOMS, announce("moor", &ours), ("item-not-found", "cancel", None)),
         case("without the source", AT_ROOMS, announce("coven", &item(AT_ROOMS)), bad),
-        case("a service twice", AT_ROOMS, announce("coven", &(ours.clone() + &item("other@chat.shakespeare.lit"))), bad),
-        case("us somewhere else", AT_ROOMS, announce("coven", &(item(COVEN) + &item("other@rooms.macbeth.lit"))), bad),
+        case(
+            "a service twice",
+            AT_ROOMS,
+            announce("coven", &(ours.clone() + &item("other@chat.shakespeare.lit"))),
+            bad,
+        ),
+        case(
+            "us somewhere else",
+            AT_ROOMS,
+            announce("coven", &(item(COVEN) + &item("other@rooms.macbeth.lit"))),
+            bad,
+        ),
         case("no address", AT_ROOMS, announce("coven", &(ours.clone() + "<instance/>")), bad),
-        case("too many", AT_ROOMS, announce("coven", &(ours.clone() + &many)), ("policy-violation", "modify", None)),
-        case("another room's", AT_ROOMS, announce("coven", &ours).replace("{uid}", "00000000-0000-4000-8000-000000000001"), ("item-not-found", "cancel", None)),
-        case("an older term", AT_ROOMS, announce("coven", &ours).replace("term='1'", "term='0'"), ("unexpected-request", "modify", Some("stale"))),
+        case(
+            "too many",
+            AT_ROOMS,
+            announce("coven", &(ours.clone() + &many)),
+            ("policy-violation", "modify", None),
+        ),
+        case(
+            "another room's",
+            AT_ROOMS,
+            announce("coven", &ours).replace("{uid}", "00000000-0000-4000-8000-000000000001"),
+            ("item-not-found", "cancel", None),
+        ),
+        case(
+            "an older term",
+            AT_ROOMS,
+            announce("coven", &ours).replace("term='1'", "term='0'"),
+            ("unexpected-request", "modify", Some("stale")),
+        ),
     ] {
         check(&mut world, &case);
     }
     // The operator's word is above the source's: with that one we have nothing to do, with the others as before.
-    let with_stranger = ours.clone() + &item("coven@conference.marlowe.lit") + &item("coven@rooms.stranger.example");
+    let with_stranger =
+        ours.clone() + &item("coven@conference.marlowe.lit") + &item("coven@rooms.stranger.example");
     let said = announce("coven", &with_stranger).replace("{uid}", &uid(&world));
     let answers = hears(&mut world, AT_ROOMS, &said);
     assert_eq!(the_error(&answers), ("not-allowed".into(), "cancel".into()));
@@ -441,7 +556,11 @@ fn what_a_peerhost_announcement_is_refused_for() {
 fn a_peerhost_announcement_that_names_us_again_is_only_acknowledged() {
     let mut world = gathered();
     let before = world.record(AT_ROOMS);
-    let answers = hears(&mut world, AT_ROOMS, &iq("set", CHAT, ROOMS, &format!("<peerhost {DMUC}><room id='coven'/></peerhost>")));
+    let answers = hears(
+        &mut world,
+        AT_ROOMS,
+        &iq("set", CHAT, ROOMS, &format!("<peerhost {DMUC}><room id='coven'/></peerhost>")),
+    );
     assert_eq!(answers[0].ty(), "result");
     assert_eq!(world.record(AT_ROOMS), before);
 }
@@ -451,7 +570,9 @@ fn what_presences_and_messages_are_refused_for() {
     let mut world = gathered();
     let ev = |s: u64, more: &str| format!("<ev {SYNC} i='1' s='{s}' h='{H}' id='{EID}'{more}/>");
     let say = |nick: &str, rest: &str| {
-        format!("<message type='groupchat' id='m' from='{AT_EVIL}/{nick}' to='{COVEN}/{nick}'><body>hi</body>{rest}</message>")
+        format!(
+            "<message type='groupchat' id='m' from='{AT_EVIL}/{nick}' to='{COVEN}/{nick}'><body>hi</body>{rest}</message>"
+        )
     };
     let presence = |nick: &str, jid: &str| {
         format!(
@@ -465,27 +586,82 @@ fn what_presences_and_messages_are_refused_for() {
         case("a message of nobody", COVEN, say("nobody", &ev(1, "")), UNKNOWN),
         case("a message of another instance's occupant", COVEN, say("kit", &ev(1, "")), UNKNOWN),
         case("a message of an occupant of ours", COVEN, say("foo", &ev(1, "")), UNKNOWN),
-        case("a message that claims another origin", COVEN, say("imp", &ev(1, " o='conference.marlowe.lit'")), ("not-allowed", "cancel", Some("not-authoritative"))),
-        case("a message that claims to be ours", COVEN, say("imp", &ev(1, " o='chat.shakespeare.lit'")), ("not-allowed", "cancel", Some("not-authoritative"))),
+        case(
+            "a message that claims another origin",
+            COVEN,
+            say("imp", &ev(1, " o='conference.marlowe.lit'")),
+            ("not-allowed", "cancel", Some("not-authoritative")),
+        ),
+        case(
+            "a message that claims to be ours",
+            COVEN,
+            say("imp", &ev(1, " o='chat.shakespeare.lit'")),
+            ("not-allowed", "cancel", Some("not-authoritative")),
+        ),
         case("a message without its position", COVEN, say("imp", ""), ("bad-request", "modify", None)),
-        case("a malformed position", COVEN, say("imp", &format!("<ev {SYNC} i='1' s='one'/>")), ("bad-request", "modify", None)),
+        case(
+            "a malformed position",
+            COVEN,
+            say("imp", &format!("<ev {SYNC} i='1' s='one'/>")),
+            ("bad-request", "modify", None),
+        ),
         case("position zero", COVEN, say("imp", &ev(0, "")), ("bad-request", "modify", None)),
         case("too many dependencies", COVEN, say("imp", &crowded), ("policy-violation", "modify", None)),
-        case("a subject without the right", COVEN, say("imp", &ev(1, "")).replace("body>", "subject>"), ("forbidden", "auth", None)),
-        case("a presence of a user of ours", COVEN, presence("crone", "crone1@shakespeare.lit/y"), NOT_AUTHORITATIVE),
-        case("a presence of another instance's user", COVEN, presence("kit2", "kit@marlowe.lit/y"), NOT_AUTHORITATIVE),
-        case("a presence under a nick that is none", COVEN, presence("&#x3164;", "fiend@evil.example/x"), ("jid-malformed", "modify", Some("bad-item"))),
-        case("a presence with an address that is none", COVEN, presence("fiend", "a@b@c"), ("jid-malformed", "modify", Some("bad-item"))),
-        case("a presence of an odd type", COVEN, presence("imp", "imp@evil.example/x").replace("<presence", "<presence type='subscribe'"), ("bad-request", "modify", None)),
+        case(
+            "a subject without the right",
+            COVEN,
+            say("imp", &ev(1, "")).replace("body>", "subject>"),
+            ("forbidden", "auth", None),
+        ),
+        case(
+            "a presence of a user of ours",
+            COVEN,
+            presence("crone", "crone1@shakespeare.lit/y"),
+            NOT_AUTHORITATIVE,
+        ),
+        case(
+            "a presence of another instance's user",
+            COVEN,
+            presence("kit2", "kit@marlowe.lit/y"),
+            NOT_AUTHORITATIVE,
+        ),
+        case(
+            "a presence under a nick that is none",
+            COVEN,
+            presence("&#x3164;", "fiend@evil.example/x"),
+            ("jid-malformed", "modify", Some("bad-item")),
+        ),
+        case(
+            "a presence with an address that is none",
+            COVEN,
+            presence("fiend", "a@b@c"),
+            ("jid-malformed", "modify", Some("bad-item")),
+        ),
+        case(
+            "a presence of an odd type",
+            COVEN,
+            presence("imp", "imp@evil.example/x").replace("<presence", "<presence type='subscribe'"),
+            ("bad-request", "modify", None),
+        ),
         case("a private message of nobody", COVEN, say("nobody", "").replace("groupchat", "chat"), UNKNOWN),
-        case("a private message to nobody here", COVEN, say("imp", "").replace("groupchat", "chat").replace(&format!("{COVEN}/imp"), &format!("{COVEN}/kit")), ("item-not-found", "cancel", None)),
+        case(
+            "a private message to nobody here",
+            COVEN,
+            say("imp", "")
+                .replace("groupchat", "chat")
+                .replace(&format!("{COVEN}/imp"), &format!("{COVEN}/kit")),
+            ("item-not-found", "cancel", None),
+        ),
     ] {
         check(&mut world, &case);
     }
     world.orders(CRONE, COVEN, "jid='devil@evil.example' affiliation='outcast'");
     world.configures(CRONE, COVEN, &[("muc#roomconfig_moderatedroom", "1")]);
     world.agree(EVIL, true);
-    check(&mut world, &case("a banned user", COVEN, presence("devil", "devil@evil.example/x"), ("forbidden", "auth", None)));
+    check(
+        &mut world,
+        &case("a banned user", COVEN, presence("devil", "devil@evil.example/x"), ("forbidden", "auth", None)),
+    );
     check(&mut world, &case("no voice", COVEN, say("imp", &ev(1, "")), ("forbidden", "auth", None)));
 }
 
@@ -498,7 +674,8 @@ fn a_banned_user_s_words_are_not_heard_from_elsewhere() {
         "<message type='groupchat' from='{AT_EVIL}/imp' to='{COVEN}/imp'><body>hi</body><ev {SYNC} i='1' s='1' h='{H}' id='{EID}'/></message>"
     );
     check(&mut world, &case("banned", COVEN, said, ("forbidden", "auth", None)));
-    let again = format!("<occupants {SYNC} until='9'><in nick='imp2' jid='imp@evil.example/y' h='{H}'/></occupants>");
+    let again =
+        format!("<occupants {SYNC} until='9'><in nick='imp2' jid='imp@evil.example/y' h='{H}'/></occupants>");
     hears(&mut world, COVEN, &iq("set", AT_EVIL, COVEN, &again));
     assert!(!nicks(&world.got(CRONE)).contains(&"imp2".to_owned()), "nor is it let in by a list");
 }
@@ -518,17 +695,57 @@ fn what_proposals_and_kicks_are_refused_for() {
     let grant = "<query xmlns='http://jabber.org/protocol/muc#admin'><item jid='imp@evil.example' affiliation='owner'/></query>";
     let imp = format!("{AT_EVIL}/imp");
     for case in [
-        case("an owner of ours as actor", COVEN, set(AT_EVIL, &propose("crone1@shakespeare.lit", ban)), NOT_AUTHORITATIVE),
-        case("another instance's user as actor", COVEN, set(AT_EVIL, &propose("somewitch@macbeth.lit", ban)), NOT_AUTHORITATIVE),
-        case("an owner of a third domain as actor", COVEN, set(AT_EVIL, &propose("roamer@elsewhere.example", ban)), NOT_AUTHORITATIVE),
-        case("an actor without the right", COVEN, set(AT_EVIL, &propose("imp@evil.example", ban)), ("forbidden", "auth", None)),
-        case("an actor that is none", COVEN, set(AT_EVIL, &propose("a@b@c", ban)), ("jid-malformed", "modify", None)),
-        case("nothing proposed", COVEN, set(AT_EVIL, &format!("<propose {SYNC} id='{EID}' h='{H}' base='1' actor='imp@evil.example'/>")), ("bad-request", "modify", None)),
-        case("to a shadow", AT_ROOMS, iq("set", AT_EVIL, AT_ROOMS, &propose("imp@evil.example", ban)), NOT_SOURCE),
+        case(
+            "an owner of ours as actor",
+            COVEN,
+            set(AT_EVIL, &propose("crone1@shakespeare.lit", ban)),
+            NOT_AUTHORITATIVE,
+        ),
+        case(
+            "another instance's user as actor",
+            COVEN,
+            set(AT_EVIL, &propose("somewitch@macbeth.lit", ban)),
+            NOT_AUTHORITATIVE,
+        ),
+        case(
+            "an owner of a third domain as actor",
+            COVEN,
+            set(AT_EVIL, &propose("roamer@elsewhere.example", ban)),
+            NOT_AUTHORITATIVE,
+        ),
+        case(
+            "an actor without the right",
+            COVEN,
+            set(AT_EVIL, &propose("imp@evil.example", ban)),
+            ("forbidden", "auth", None),
+        ),
+        case(
+            "an actor that is none",
+            COVEN,
+            set(AT_EVIL, &propose("a@b@c", ban)),
+            ("jid-malformed", "modify", None),
+        ),
+        case(
+            "nothing proposed",
+            COVEN,
+            set(AT_EVIL, &format!("<propose {SYNC} id='{EID}' h='{H}' base='1' actor='imp@evil.example'/>")),
+            ("bad-request", "modify", None),
+        ),
+        case(
+            "to a shadow",
+            AT_ROOMS,
+            iq("set", AT_EVIL, AT_ROOMS, &propose("imp@evil.example", ban)),
+            NOT_SOURCE,
+        ),
         case("a kick by a participant", COVEN, set(&imp, kick), ("forbidden", "auth", None)),
         case("a kick by nobody", COVEN, set(AT_EVIL, kick), ("forbidden", "auth", Some("unknown-occupant"))),
         case("more than a kick", COVEN, set(&imp, grant), NOT_SOURCE),
-        case("a user's own request through its instance", COVEN, set(&imp, "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>"), ("service-unavailable", "cancel", None)),
+        case(
+            "a user's own request through its instance",
+            COVEN,
+            set(&imp, "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>"),
+            ("service-unavailable", "cancel", None),
+        ),
     ] {
         check(&mut world, &case);
     }
@@ -559,7 +776,11 @@ fn privileges_are_never_taken_from_a_peer() {
     let kick = iq("set", &format!("{AT_EVIL}/roamer"), COVEN, kick);
     check(&mut world, &case("a kick on hearsay", COVEN, kick, ("forbidden", "auth", None)));
     // A peer's word may lower.
-    hears(&mut world, COVEN, &claim("roamer", "roamer@elsewhere.example/x", 23).replace("moderator", "visitor"));
+    hears(
+        &mut world,
+        COVEN,
+        &claim("roamer", "roamer@elsewhere.example/x", 23).replace("moderator", "visitor"),
+    );
     assert_eq!(roster(&world.got(CRONE))["roamer"].1, "visitor");
 }
 
@@ -600,10 +821,16 @@ fn what_was_not_asked_for_is_not_an_answer() {
                    <delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/></message></history>";
     let accept = format!("<accept {SYNC} uid='{}' source='{COVEN}' term='1'/>", uid(&world));
     for at in [COVEN, AT_ROOMS] {
-        for (from, child) in [(AT_EVIL, history), ("coven@conference.marlowe.lit", history), (EVIL, accept.as_str()), (AT_EVIL, "")] {
+        for (from, child) in [
+            (AT_EVIL, history),
+            ("coven@conference.marlowe.lit", history),
+            (EVIL, accept.as_str()),
+            (AT_EVIL, ""),
+        ] {
             for ty in ["result", "error"] {
                 let before = [COVEN, AT_ROOMS].map(|room| world.record(room));
-                let said = format!("<iq type='{ty}' id='dmuc-1-AAAAAAAA' from='{from}' to='{at}'>{child}</iq>");
+                let said =
+                    format!("<iq type='{ty}' id='dmuc-1-AAAAAAAA' from='{from}' to='{at}'>{child}</iq>");
                 assert!(hears(&mut world, at, &said).is_empty(), "{said}");
                 assert_eq!([COVEN, AT_ROOMS].map(|room| world.record(room)), before, "{said}");
             }
@@ -615,7 +842,12 @@ fn what_was_not_asked_for_is_not_an_answer() {
 fn errors_are_never_answered() {
     let mut world = gathered();
     let error = "<error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
-    for from in [format!("{AT_EVIL}/imp"), format!("{AT_EVIL}/nobody"), AT_EVIL.to_owned(), format!("coven@{STRANGER}/x")] {
+    for from in [
+        format!("{AT_EVIL}/imp"),
+        format!("{AT_EVIL}/nobody"),
+        AT_EVIL.to_owned(),
+        format!("coven@{STRANGER}/x"),
+    ] {
         for kind in ["message", "presence", "iq"] {
             let before = world.record(COVEN);
             let said = format!("<{kind} type='error' id='e' from='{from}' to='{COVEN}/imp'>{error}</{kind}>");
@@ -640,22 +872,33 @@ fn a_peer_that_does_not_know_our_occupant_gets_the_list() {
 #[test]
 fn nobody_speaks_in_the_name_of_another_instance_s_room() {
     let mut world = gathered();
-    let forged = format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{COVEN}' id='forged'/><delay xmlns='urn:xmpp:delay' from='{COVEN}' stamp='2020-01-01T00:00:00Z'/>");
+    let forged = format!(
+        "<stanza-id xmlns='urn:xmpp:sid:0' by='{COVEN}' id='forged'/><delay xmlns='urn:xmpp:delay' from='{COVEN}' stamp='2020-01-01T00:00:00Z'/>"
+    );
     let said = format!(
         "<message type='groupchat' from='{AT_EVIL}/imp' to='{COVEN}/imp'><body>hi</body>{forged}<ev {SYNC} i='1' s='1' h='{H}' id='{EID}'/></message>"
     );
     hears(&mut world, COVEN, &said);
     let got = world.got(CRONE);
-    let ids: Vec<_> = got[0].children.iter().filter(|c| c.name() == "stanza-id").map(|c| c.attr("id").unwrap()).collect();
+    let ids: Vec<_> =
+        got[0].children.iter().filter(|c| c.name() == "stanza-id").map(|c| c.attr("id").unwrap()).collect();
     assert_eq!(ids, [EID]);
     assert!(!got[0].to_xml().contains("2020-01-01"), "{:?}", got[0]);
-    let state = format!("<message type='groupchat' from='{AT_EVIL}/imp' to='{COVEN}/imp'>{forged}<composing xmlns='http://jabber.org/protocol/chatstates'/></message>");
+    let state = format!(
+        "<message type='groupchat' from='{AT_EVIL}/imp' to='{COVEN}/imp'>{forged}<composing xmlns='http://jabber.org/protocol/chatstates'/></message>"
+    );
     hears(&mut world, COVEN, &state);
     assert!(!world.got(CRONE)[0].to_xml().contains("forged"));
-    let presence = format!("<presence from='{AT_EVIL}/imp' to='{COVEN}/imp'>{forged}<show>away</show></presence>");
+    let presence =
+        format!("<presence from='{AT_EVIL}/imp' to='{COVEN}/imp'>{forged}<show>away</show></presence>");
     hears(&mut world, COVEN, &presence);
     let got = world.got(CRONE);
-    assert!(got.iter().all(|s| s.kind == Kind::Presence && !s.to_xml().contains("2020-01-01") && !s.to_xml().contains("forged")), "{got:?}");
+    assert!(
+        got.iter().all(|s| s.kind == Kind::Presence
+            && !s.to_xml().contains("2020-01-01")
+            && !s.to_xml().contains("forged")),
+        "{got:?}"
+    );
 }
 
 #[test]
@@ -663,8 +906,15 @@ fn an_occupant_id_is_what_the_address_gives_whatever_its_instance_says() {
     let mut world = gathered();
     world.joins("late@shakespeare.lit/x", &format!("{COVEN}/late"));
     let oid_of = |got: &[Stanza], nick: &str| {
-        let of_nick = |s: &&Stanza| s.kind == Kind::Presence && s.from.as_ref().unwrap().resource() == Some(nick);
-        got.iter().find(of_nick).unwrap().child("occupant-id", "urn:xmpp:occupant-id:0").unwrap().attr("id").unwrap()
+        let of_nick =
+            |s: &&Stanza| s.kind == Kind::Presence && s.from.as_ref().unwrap().resource() == Some(nick);
+        got.iter()
+            .find(of_nick)
+            .unwrap()
+            .child("occupant-id", "urn:xmpp:occupant-id:0")
+            .unwrap()
+            .attr("id")
+            .unwrap()
     };
     let kit = oid_of(&world.got("late@shakespeare.lit/x"), "kit");
     let forged = format!(
@@ -680,7 +930,8 @@ fn a_peer_tells_only_its_own_past() {
     let mut world = gathered();
     // A new instance of Macbeth's service meets the evil one, and asks it for its past.
     world.restart(AT_ROOMS);
-    let occupants = format!("<occupants {SYNC} until='50'><in nick='imp' jid='imp@evil.example/x' h='{H}'/></occupants>");
+    let occupants =
+        format!("<occupants {SYNC} until='50'><in nick='imp' jid='imp@evil.example/x' h='{H}'/></occupants>");
     let answers = hears(&mut world, AT_ROOMS, &iq("set", AT_EVIL, AT_ROOMS, &occupants));
     let asked = answers.iter().find(|s| s.to_xml().contains("<history")).unwrap().clone();
     let past = |o: &str, s: u64, id: &str, body: &str| {
@@ -690,8 +941,11 @@ fn a_peer_tells_only_its_own_past() {
         )
     };
     let own = past(EVIL, 1, EID, "mine");
-    let others = past(CONFERENCE, 77, "AAAAAAAAAAAAAAAAAAAAAA", "forged") + &past(ROOMS, 78, "BBBBBBBBBBBBBBBBBBBBBA", "yours");
-    let answer = asked.result().with(payload(&format!("<history xmlns='http://jabber.org/protocol/muc'>{own}{others}</history>")));
+    let others = past(CONFERENCE, 77, "AAAAAAAAAAAAAAAAAAAAAA", "forged")
+        + &past(ROOMS, 78, "BBBBBBBBBBBBBBBBBBBBBA", "yours");
+    let answer = asked
+        .result()
+        .with(payload(&format!("<history xmlns='http://jabber.org/protocol/muc'>{own}{others}</history>")));
     hears(&mut world, AT_ROOMS, &answer.to_xml());
     assert_eq!(bodies(&world.got(WITCH)), ["mine"]);
 }
@@ -716,7 +970,11 @@ fn a_room_that_is_not_distributed_knows_nothing_of_it() {
     let mut world = World::three();
     world.creates(CRONE, &format!("{COVEN}/foo"), &[]);
     let refused = ("service-unavailable".to_owned(), "cancel".to_owned());
-    for child in [config("", ""), format!("<roster {DMUC}/>"), format!("<room {DMUC} id='coven'><history xmlns='http://jabber.org/protocol/muc'/></room>")] {
+    for child in [
+        config("", ""),
+        format!("<roster {DMUC}/>"),
+        format!("<room {DMUC} id='coven'><history xmlns='http://jabber.org/protocol/muc'/></room>"),
+    ] {
         let answers = hears(&mut world, COVEN, &iq("set", AT_ROOMS, COVEN, &child));
         assert_eq!(the_error(&answers), refused, "{child}");
     }
@@ -741,7 +999,10 @@ fn a_shadow_that_waits_for_an_operator_opens_when_approved() {
     world.settle();
     world.joins(WITCH, &format!("{AT_ROOMS}/firstwitch"));
     let got = world.got(WITCH);
-    assert_eq!((nicks(&got), bodies(&got)), (vec!["firstwitch".to_owned(), "foo".to_owned()], vec!["patience".to_owned()]));
+    assert_eq!(
+        (nicks(&got), bodies(&got)),
+        (vec!["firstwitch".to_owned(), "foo".to_owned()], vec!["patience".to_owned()])
+    );
     // Once more, or at a room that waits for nothing, it does nothing.
     for room in [AT_ROOMS, COVEN] {
         let before = world.record(room);
@@ -756,9 +1017,19 @@ fn an_approval_that_nobody_asked_for_is_refused() {
     let accept = |uid: &str| format!("<accept {SYNC} uid='{uid}' source='{COVEN}' term='1'/>");
     for case in [
         case("of a stranger", COVEN, iq("set", STRANGER, COVEN, &accept("{uid}")), FORBIDDEN),
-        case("of another room", COVEN, iq("set", EVIL, COVEN, &accept("00000000-0000-4000-8000-000000000001")), ("item-not-found", "cancel", None)),
+        case(
+            "of another room",
+            COVEN,
+            iq("set", EVIL, COVEN, &accept("00000000-0000-4000-8000-000000000001")),
+            ("item-not-found", "cancel", None),
+        ),
         case("at a shadow", AT_ROOMS, iq("set", EVIL, AT_ROOMS, &accept("{uid}")), FORBIDDEN),
-        case("without terms", COVEN, iq("set", EVIL, COVEN, &format!("<accept {SYNC}/>")), ("bad-request", "modify", None)),
+        case(
+            "without terms",
+            COVEN,
+            iq("set", EVIL, COVEN, &format!("<accept {SYNC}/>")),
+            ("bad-request", "modify", None),
+        ),
     ] {
         check(&mut world, &case);
     }

@@ -182,7 +182,14 @@ fn of_two_who_claim_a_nick_at_once_the_source_s_user_keeps_it() {
 
 #[test]
 fn every_order_of_hearing_of_a_nick_conflict_ends_alike() {
-    let links = [(ROOMS, CHAT), (CONFERENCE, CHAT), (ROOMS, CONFERENCE), (CONFERENCE, ROOMS), (CHAT, ROOMS), (CHAT, CONFERENCE)];
+    let links = [
+        (ROOMS, CHAT),
+        (CONFERENCE, CHAT),
+        (ROOMS, CONFERENCE),
+        (CONFERENCE, ROOMS),
+        (CHAT, ROOMS),
+        (CHAT, CONFERENCE),
+    ];
     let mut outcomes = std::collections::BTreeSet::new();
     for turn in 0..links.len() {
         for backwards in [false, true] {

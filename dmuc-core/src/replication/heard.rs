@@ -32,7 +32,8 @@ impl Instance {
         let room = peer.room.clone().ok_or(Condition::Forbidden)?;
         let content = said(stanza, &room);
         self.may_say(&speaker, &content)?;
-        let lasts = content.iter().any(|child| ["body", "subject"].iter().any(|name| child.is(name, ns::STANZA)));
+        let lasts =
+            content.iter().any(|child| ["body", "subject"].iter().any(|name| child.is(name, ns::STANZA)));
         match ev {
             Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content)?,
             None if strip::is_ephemeral(&content) => self.relay_in_passing(stanza, &speaker, content),

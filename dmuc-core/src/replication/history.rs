@@ -63,11 +63,7 @@ impl Instance {
         let stanzas = number("maxstanzas")?.unwrap_or(u64::from(STANZAS_MAX)).min(u64::from(STANZAS_MAX));
         // One answer is one stanza.
         let chars = number("maxchars")?.unwrap_or(u64::MAX).min(u64::from(self.bytes_max(domain)));
-        Ok(Recent {
-            stanzas: u32::try_from(stanzas).ok(),
-            chars: Some(chars),
-            since: seconds.max(since),
-        })
+        Ok(Recent { stanzas: u32::try_from(stanzas).ok(), chars: Some(chars), since: seconds.max(since) })
     }
 
     /// The store has answered.
@@ -79,7 +75,8 @@ impl Instance {
         match result {
             Err(_) => self.turn.refuse(&request, Condition::ResourceConstraint),
             Ok(entries) => {
-                let asker = request.from.as_ref().and_then(|from| self.room().replication.instance(from.domain()));
+                let asker =
+                    request.from.as_ref().and_then(|from| self.room().replication.instance(from.domain()));
                 let plain = asker.is_some_and(|asker| asker.core_only);
                 let shown = entries.iter().filter(|entry| !(plain && entry.withheld));
                 let messages = shown.map(|entry| self.past_element(&entry.event, plain));

@@ -91,7 +91,9 @@ impl Placement {
     /// be repeated.
     fn resumed(self) -> Self {
         match self {
-            Self::Asking { tries } | Self::Replicating { tries, .. } => Self::Waiting { at: Millis(0), tries },
+            Self::Asking { tries } | Self::Replicating { tries, .. } => {
+                Self::Waiting { at: Millis(0), tries }
+            }
             Self::Bringing => Self::Waiting { at: Millis(0), tries: 0 },
             settled => settled,
         }

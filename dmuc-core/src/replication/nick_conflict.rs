@@ -126,9 +126,8 @@ impl Instance {
         let aliases = ALIAS_DIGITS.iter().filter_map(|n| {
             Nick::parse(&format!("{}~{}", &loser.claimed.as_str()[..end], &digits[..*n])).ok()
         });
-        let taken = |alias: &Nick| {
-            self.room().occupants.by_key(&alias.key()).any(|holder| !same_user(holder, loser))
-        };
+        let taken =
+            |alias: &Nick| self.room().occupants.by_key(&alias.key()).any(|holder| !same_user(holder, loser));
         let mut last = loser.claimed.clone();
         for alias in aliases {
             if !taken(&alias) {

@@ -302,7 +302,13 @@ impl Instance {
         self.settle_nick(&key);
     }
 
-    fn as_told(&mut self, home: &str, told: Told, bare: Option<Address>, known: Option<&Occupant>) -> Occupant {
+    fn as_told(
+        &mut self,
+        home: &str,
+        told: Told,
+        bare: Option<Address>,
+        known: Option<&Occupant>,
+    ) -> Occupant {
         let jid = bare.or_else(|| known.and_then(|known| known.jid.clone()));
         // Whose address is known has the id that goes with it, whatever its instance says.
         let oid = jid.as_ref().map(|jid| self.occupant_id(jid));
@@ -352,9 +358,8 @@ impl Instance {
         let item = x.as_ref().and_then(|x| x.get_child("item", ns::MUC_USER));
         let at: Option<At> = stanza.child("at", ns::SYNC).and_then(Payload::typed);
         let from = stanza.from.as_ref().ok_or(Condition::JidMalformed)?;
-        let reserved = |child: &&Payload| {
-            strip::is_reserved(child, from) || strip::is_reserved(child, &self.jid)
-        };
+        let reserved =
+            |child: &&Payload| strip::is_reserved(child, from) || strip::is_reserved(child, &self.jid);
         Ok(Told {
             nick: read_nick(from.resource())?,
             jid: item.map(read_jid).transpose()?.flatten(),

@@ -139,7 +139,8 @@ impl Instance {
 
     /// The configuration, to all shadows; also to those that could not hold the last one, perhaps they can now.
     pub(crate) fn push_config(&mut self) {
-        let suspended = self.room().replication.instances.iter().filter(|i| i.standing == Standing::Suspended);
+        let suspended =
+            self.room().replication.instances.iter().filter(|i| i.standing == Standing::Suspended);
         let suspended: Vec<InstanceInfo> = suspended.cloned().collect();
         let shadows = self.shadows().into_iter().chain(suspended);
         shadows.for_each(|instance| self.send_config(&instance));

@@ -92,7 +92,8 @@ impl Instance {
 
     fn accept(&mut self, stanza: &Stanza, extended: bool) {
         let bytes = stanza.from.as_ref().map_or(65_536, |from| self.bytes_max(from.domain()));
-        let accept = extended.then(|| self.terms(self.room().head.pending).element("accept", bytes).payload());
+        let accept =
+            extended.then(|| self.terms(self.room().head.pending).element("accept", bytes).payload());
         self.turn.send(stanza.result().with_opt(accept));
     }
 
@@ -140,7 +141,8 @@ impl Instance {
         let request = tree(request)?;
         let head = &self.room().head;
         let version = request.get_child("ver", ns::SYNC);
-        let version = version.map(|ver| xso::transform::<Ver, _>(ver).map_err(|_| bad_request())).transpose()?;
+        let version =
+            version.map(|ver| xso::transform::<Ver, _>(ver).map_err(|_| bad_request())).transpose()?;
         if let Some(ver) = version {
             self.check_term(ver.term)?;
             if ver.term == head.term && ver.number <= head.cfg {

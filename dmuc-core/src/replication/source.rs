@@ -240,7 +240,9 @@ impl Instance {
         let stale = error.as_ref().and_then(|error| error.get_child("stale", ns::SYNC));
         let known: Option<u64> = stale.and_then(|stale| stale.attr("n")).and_then(|n| n.parse().ok());
         match (known, error_condition(stanza).as_deref()) {
-            (Some(known), _) if known < self.room().head.aff => self.send_affiliations(&instance, Some(known)),
+            (Some(known), _) if known < self.room().head.aff => {
+                self.send_affiliations(&instance, Some(known))
+            }
             (_, Some("item-not-found")) => self.retry_placement(from.domain(), 0, 0),
             _ => {}
         }
