@@ -223,7 +223,9 @@ impl Instance {
     fn try_hear_presence(&mut self, peer: &Peer, stanza: &Stanza) -> Heard {
         self.only_instance(peer)?;
         let told = self.read_presence(stanza)?;
-        if self.is_old_news(peer, stanza) {
+        let version = stanza.child("at", ns::SYNC).and_then(Payload::typed::<At>).map(|at| at.ver);
+        let known = self.room().replication.met.get(&peer.domain).copied();
+        if version.is_some() && version <= known {
             return Ok(());
         }
         match stanza.ty() {
@@ -231,24 +233,14 @@ impl Instance {
                 self.check_told(peer, &told)?;
                 self.check_banned(&told)?;
                 self.take_in(&peer.domain, told);
-                Ok(())
             }
-            "unavailable" => self.hear_gone(peer, stanza, &told),
-            _ => Err(Condition::BadRequest.into()),
+            "unavailable" => self.hear_gone(peer, stanza, &told)?,
+            _ => return Err(Condition::BadRequest.into()),
         }
-    }
-
-    /// Whether a presence is of a version of its instance's occupancy that we have already.
-    fn is_old_news(&mut self, peer: &Peer, stanza: &Stanza) -> bool {
-        let at: Option<At> = stanza.child("at", ns::SYNC).and_then(Payload::typed);
-        match (at, self.room_mut().replication.met.get_mut(&peer.domain)) {
-            (Some(at), Some(known)) if at.ver <= *known => true,
-            (Some(at), Some(known)) => {
-                *known = at.ver;
-                false
-            }
-            _ => false,
+        if let (Some(version), Some(_), Some(room)) = (version, known, &mut self.room) {
+            room.replication.met.insert(peer.domain.clone(), version);
         }
+        Ok(())
     }
 
     /// A banned user is not let in through another instance.

@@ -8,7 +8,7 @@ use dmuc_core::io::{Query, Timer};
 use dmuc_core::outbox::Outbox;
 use dmuc_core::policy::{PeerRule, ServicePolicy};
 use dmuc_core::service::{self, Route};
-use dmuc_core::stanza::{Kind, Outbound, Payload};
+use dmuc_core::stanza::{Condition, Kind, Outbound, Payload, StanzaError};
 use dmuc_core::storage::{Change, Found, LogEntry, Revision, RoomUid, Tombstone};
 use dmuc_core::{Action, Address, Input, Instance, Millis, Stanza};
 
@@ -51,10 +51,19 @@ pub struct Node {
     timers: BTreeMap<Timer, Millis>,
 }
 
+impl Node {
+    pub fn is_vacant(&self) -> bool {
+        self.instance.is_vacant()
+    }
+}
+
 pub struct Site {
     pub policy: ServicePolicy,
     pub rooms: BTreeMap<Address, Node>,
 }
+
+/// From one domain to another.
+type Link = (String, String);
 
 pub struct World {
     pub now: Millis,
@@ -62,8 +71,15 @@ pub struct World {
     /// What each user got, oldest first.
     pub inbox: BTreeMap<Address, Vec<Stanza>>,
     /// Stanzas that crossed from one domain to another.
-    pub crossed: BTreeMap<(String, String), Vec<Stanza>>,
-    pub cut: BTreeSet<(String, String)>,
+    pub crossed: BTreeMap<Link, Vec<Stanza>>,
+    /// Every stanza that a service sent to another domain, in order.
+    pub wire: Vec<Stanza>,
+    /// Links that lose everything.
+    pub cut: BTreeSet<Link>,
+    /// Links that are slow: what is on them arrives, in order, once they are released.
+    pub held: BTreeMap<Link, VecDeque<Stanza>>,
+    /// Domains that cannot be reached, as the sender's own server says.
+    pub down: BTreeSet<String>,
     /// What peers did that they must not.
     pub reports: Vec<(String, &'static str)>,
     queue: VecDeque<Stanza>,
@@ -92,7 +108,10 @@ impl World {
             sites: domains.iter().map(site).collect(),
             inbox: BTreeMap::new(),
             crossed: BTreeMap::new(),
+            wire: Vec::new(),
             cut: BTreeSet::new(),
+            held: BTreeMap::new(),
+            down: BTreeSet::new(),
             reports: Vec::new(),
             queue: VecDeque::new(),
             seed: 0,
@@ -120,8 +139,48 @@ impl World {
         }
     }
 
-    /// Lets time pass, timers included.
+    /// Makes a link slow from now on.
+    pub fn hold(&mut self, from: &str, to: &str) {
+        self.held.entry((from.to_owned(), to.to_owned())).or_default();
+    }
+
+    /// Delivers what a slow link holds; it is fast again.
+    pub fn release(&mut self, from: &str, to: &str) {
+        let held = self.held.remove(&(from.to_owned(), to.to_owned())).expect("a held link");
+        self.queue.extend(held);
+        self.settle();
+    }
+
+    /// Delivers the first of what a slow link holds; it stays slow.
+    pub fn release_one(&mut self, from: &str, to: &str) {
+        let link = (from.to_owned(), to.to_owned());
+        let Some(first) = self.held.get_mut(&link).expect("a held link").pop_front() else { return };
+        let rest = self.held.remove(&link).unwrap_or_default();
+        self.deliver(first);
+        self.held.insert(link, rest);
+        self.settle();
+    }
+
+    /// What a slow link loses if it breaks.
+    pub fn lose(&mut self, from: &str, to: &str) -> usize {
+        self.held.remove(&(from.to_owned(), to.to_owned())).map_or(0, |held| held.len())
+    }
+
+    /// Lets time pass second by second, timers included.
     pub fn wait(&mut self, ms: u64) {
+        for _ in 0..ms / 1000 {
+            self.pass(1000);
+        }
+        self.pass(ms % 1000);
+    }
+
+    /// Whether no instance waits for anything.
+    pub fn is_quiet(&self) -> bool {
+        let rooms = self.sites.values().flat_map(|site| site.rooms.values());
+        rooms.into_iter().all(|node| node.timers.is_empty() && node.instance.may_hibernate())
+    }
+
+    fn pass(&mut self, ms: u64) {
         self.now = self.now.plus(ms);
         let now = self.now;
         let due: Vec<(String, Address, Timer)> = self
@@ -145,11 +204,21 @@ impl World {
     fn deliver(&mut self, stanza: Stanza) {
         let (from, to) = (stanza.from.clone().unwrap(), stanza.to.clone().unwrap());
         let link = (from.domain().to_owned(), to.domain().to_owned());
-        if link.0 != link.1 && self.sites.contains_key(&link.0) && self.sites.contains_key(&link.1) {
-            if self.cut.contains(&link) {
-                return;
+        if let Some(held) = self.held.get_mut(&link) {
+            return held.push_back(stanza);
+        }
+        if self.cut.contains(&link) {
+            return;
+        }
+        if self.down.contains(&link.1) {
+            let unreachable = StanzaError::new(Condition::RemoteServerNotFound);
+            return self.queue.extend(stanza.error(&unreachable));
+        }
+        if link.0 != link.1 && self.sites.contains_key(&link.0) {
+            self.wire.push(stanza.clone());
+            if self.sites.contains_key(&link.1) {
+                self.crossed.entry(link.clone()).or_default().push(stanza.clone());
             }
-            self.crossed.entry(link.clone()).or_default().push(stanza.clone());
         }
         let Some(site) = self.sites.get(to.domain()) else {
             self.inbox.entry(to).or_default().push(stanza);
@@ -209,7 +278,11 @@ impl World {
             let node = self.sites.get_mut(domain).unwrap().rooms.get_mut(room).unwrap();
             match action {
                 Action::Commit { id, changes, .. } => {
+                    let before = node.disk.firsthost();
                     node.disk.apply(changes, node.instance.uid());
+                    let after = node.disk.firsthost();
+                    self.count_shadow(domain, before, after);
+                    let node = self.sites.get_mut(domain).unwrap().rooms.get_mut(room).unwrap();
                     let ready = node.outbox.committed(id);
                     ready.into_iter().for_each(|out| self.post(&out));
                 }
@@ -233,6 +306,15 @@ impl World {
                 Action::Report { peer, what } => self.reports.push((peer, what)),
                 other => panic!("unexpected {other:?}"),
             }
+        }
+    }
+
+    /// As whoever hosts the rooms does for the policy.
+    fn count_shadow(&mut self, domain: &str, before: Option<String>, after: Option<String>) {
+        let counts = &mut self.sites.get_mut(domain).unwrap().policy.shadows_here;
+        if before != after {
+            before.into_iter().for_each(|peer| *counts.get_mut(&peer).unwrap() -= 1);
+            after.into_iter().for_each(|peer| *counts.entry(peer).or_default() += 1);
         }
     }
 
@@ -263,6 +345,13 @@ impl World {
         node.instance =
             Instance::restore(&room, &found, &frontier, recent, policy, [9; 32]).expect("own record");
         node.outbox = Outbox::default();
+        node.timers.clear();
+    }
+
+    /// All that is durable of a room, to see whether something changed.
+    pub fn record(&self, room: &str) -> (BTreeMap<String, String>, usize) {
+        let disk = &self.sites[jid(room).domain()].rooms[&jid(room)].disk;
+        (disk.parts.clone(), disk.log.len())
     }
 
     pub fn instance(&self, room: &str) -> &Instance {
@@ -290,6 +379,46 @@ impl World {
     pub fn forget(&mut self) {
         self.inbox.clear();
         self.crossed.clear();
+    }
+
+    // Puppets: peers at domains without a service here, whose stanzas the story writes by hand.
+
+    /// Lets every service peer with a domain.
+    pub fn allow(&mut self, domain: &str) {
+        for site in self.sites.values_mut() {
+            let known = site.policy.peers.iter().cloned();
+            site.policy.peers = known.chain([PeerRule::allow(domain)]).collect();
+        }
+    }
+
+    /// Takes everything that came for a domain without a service here.
+    pub fn mail(&mut self, domain: &str) -> Vec<Stanza> {
+        let mut mail = Vec::new();
+        self.inbox.retain(|to, stanzas| {
+            let theirs = to.domain() == domain;
+            if theirs {
+                mail.append(stanzas);
+            }
+            !theirs
+        });
+        mail
+    }
+
+    /// Has a peerhost that the story plays say yes to everything, until nothing more is asked of it; gives all that it
+    /// got. `sync`: it knows more than XEP-0281.
+    pub fn agree(&mut self, domain: &str, sync: bool) -> Vec<Stanza> {
+        let mut all = Vec::new();
+        loop {
+            let mail = self.mail(domain);
+            if mail.is_empty() {
+                return all;
+            }
+            for request in mail.iter().filter(|stanza| stanza.is_request()) {
+                let answer = request.result().with_opt(yes(request, sync));
+                self.send(&answer.to_xml());
+            }
+            all.extend(mail);
+        }
     }
 
     // Stories.
@@ -353,6 +482,11 @@ impl Disk {
         }
     }
 
+    fn firsthost(&self) -> Option<String> {
+        let card = dmuc_core::record::Card::read(self.parts.get("card")?)?;
+        card.firsthost.map(|firsthost| firsthost.as_str().to_owned())
+    }
+
     fn frontier(&self) -> Vec<dmuc_core::storage::Frontier> {
         let mut logs: BTreeMap<_, Vec<&LogEntry>> = BTreeMap::new();
         for entry in &self.log {
@@ -372,6 +506,27 @@ impl Disk {
         };
         logs.into_values().map(frontier).collect()
     }
+}
+
+/// What a willing peerhost answers.
+fn yes(request: &Stanza, sync: bool) -> Option<Payload> {
+    let asked = request.children.first()?;
+    if asked.ns() == "http://jabber.org/protocol/disco#info" {
+        let sync = if sync { "<feature var='urn:xmpp:dmuc:sync:0'/>" } else { "" };
+        return Some(payload(&format!(
+            "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='conference' type='text'/>\
+             <feature var='http://jabber.org/protocol/muc'/><feature var='urn:xmpp:dmuc:0'/>{sync}</query>"
+        )));
+    }
+    let offer = asked.element().ok()?.get_child("offer", "urn:xmpp:dmuc:sync:0").cloned().filter(|_| sync)?;
+    let [uid, source, term] = ["uid", "source", "term"].map(|name| offer.attr(name).unwrap().to_owned());
+    Some(payload(&format!(
+        "<accept xmlns='urn:xmpp:dmuc:sync:0' uid='{uid}' source='{source}' term='{term}'/>"
+    )))
+}
+
+pub fn payload(xml: &str) -> Payload {
+    Payload::parse_xml(xml).unwrap_or_else(|_| panic!("{xml}"))
 }
 
 // What stanzas say.
@@ -422,4 +577,16 @@ pub fn roster(stanzas: &[Stanza]) -> BTreeMap<String, (String, String, Option<St
         }
     }
     roster
+}
+
+/// The application-specific condition of an error.
+pub fn application(stanza: &Stanza) -> Option<String> {
+    let error = stanza.child("error", "jabber:client")?.element().ok()?;
+    let own = error.children().find(|child| child.ns() == "urn:xmpp:dmuc:sync:0")?;
+    Some(own.name().to_owned())
+}
+
+/// The nicks that somebody saw come and not go, in order.
+pub fn nicks(stanzas: &[Stanza]) -> Vec<String> {
+    roster(stanzas).into_keys().collect()
 }
