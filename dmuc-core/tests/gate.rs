@@ -412,14 +412,14 @@ fn what_lists_of_occupants_are_refused_for() {
         case(
             "a nick that is none",
             COVEN,
-            list(&(good + &item("&#x3164;", "fiend@evil.example/x"))),
+            list(&(good.clone() + &item("&#x3164;", "fiend@evil.example/x"))),
             malformed,
         ),
-        case("an address that is none", COVEN, list(&(good + &item("fiend2", "a@b@c"))), malformed),
+        case("an address that is none", COVEN, list(&(good.clone() + &item("fiend2", "a@b@c"))), malformed),
         case(
             "a user of ours",
             COVEN,
-            list(&(good + &item("crone", "crone1@shakespeare.lit/y"))),
+            list(&(good.clone() + &item("crone", "crone1@shakespeare.lit/y"))),
             NOT_AUTHORITATIVE,
         ),
         case(
