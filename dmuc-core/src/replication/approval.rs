@@ -20,7 +20,7 @@ impl Instance {
         self.save_head();
         let bytes = self.bytes_max(source.domain());
         let accept = self.terms(false).element("accept", bytes).payload();
-        self.ask_as(self.policy.domain.clone(), &source, "set", accept, Asked::Told);
+        self.ask_as(&self.policy.domain.clone(), &source, "set", accept, Asked::Told);
     }
 
     /// A peerhost's operator has approved the shadow that it was asked for.

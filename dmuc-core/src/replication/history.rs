@@ -143,7 +143,7 @@ impl Instance {
                 let pos = ev.position(teller.domain());
                 let new = self.room().log.is_new(&pos) && !self.room().history.holds(&ev.id);
                 if self.may_tell(teller, &pos) && new {
-                    self.record(past_event(ev, pos, speaker, message, content));
+                    self.record(past_event(&ev, pos, speaker, message, content));
                 }
             }
             None if self.room().head.core_only => {
@@ -183,7 +183,7 @@ fn stamp_of(message: &Stanza) -> Option<Millis> {
 }
 
 fn past_event(
-    ev: Ev,
+    ev: &Ev,
     pos: crate::event::Position,
     speaker: Speaker,
     message: &Stanza,

@@ -110,10 +110,10 @@ impl Instance {
     pub(crate) fn forward_kick(&mut self, actor: &Actor, kick: &Order, cause: Option<Cause>) -> bool {
         let Ok(target) = self.order_occupant(kick).cloned() else { return false };
         let Some(instance) = self.room().replication.instance(&target.home).cloned() else { return false };
-        let kick = Order { nick: Some(target.claimed.clone()), jid: None, ..kick.clone() };
+        let kick = Order { nick: Some(target.claimed), jid: None, ..kick.clone() };
         let query = El::new("query", ns::MUC_ADMIN).child(kick.element()).payload();
         let from = actor.nick.as_ref().map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str()));
-        self.ask_as(from, &instance.jid, "set", query, Asked::ForUser(cause));
+        self.ask_as(&from, &instance.jid, "set", query, Asked::ForUser(cause));
         true
     }
 

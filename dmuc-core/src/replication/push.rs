@@ -120,12 +120,12 @@ impl Instance {
 
     /// Asks a peer for something; the answer comes back as `what`.
     pub(crate) fn ask(&mut self, to: &Address, ty: &str, request: Payload, what: Asked) {
-        self.ask_as(self.jid.clone(), to, ty, request, what);
+        self.ask_as(&self.jid.clone(), to, ty, request, what);
     }
 
     /// The same in the name of one of our occupants, or of the service. The id leads an answer to the service back to
     /// this room.
-    pub(crate) fn ask_as(&mut self, from: Address, to: &Address, ty: &str, request: Payload, what: Asked) {
+    pub(crate) fn ask_as(&mut self, from: &Address, to: &Address, ty: &str, request: Payload, what: Asked) {
         let number = self.room_mut().replication.number();
         let salt = self.token(6);
         let id = match from.local() {
@@ -134,7 +134,7 @@ impl Instance {
         };
         let now = self.turn.now;
         self.room_mut().replication.await_answer(&id, to, what, now);
-        self.turn.send(Stanza::iq(ty, &id).with_from(&from).with_to(to).with(request));
+        self.turn.send(Stanza::iq(ty, &id).with_from(from).with_to(to).with(request));
     }
 
     /// The configuration, to all shadows; also to those that could not hold the last one, perhaps they can now.

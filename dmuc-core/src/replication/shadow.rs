@@ -55,17 +55,17 @@ impl Instance {
         }
         match decision {
             Decision::Full => Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(600))),
-            decision => self.become_shadow(peer, stanza, offer, decision == Decision::Ask),
+            decision => self.become_shadow(peer, stanza, offer.as_ref(), decision == Decision::Ask),
         }
     }
 
-    fn become_shadow(&mut self, peer: &Peer, stanza: &Stanza, offer: Option<Terms>, pending: bool) -> Heard {
+    fn become_shadow(&mut self, peer: &Peer, stanza: &Stanza, offer: Option<&Terms>, pending: bool) -> Heard {
         if pending && offer.is_none() {
             // A plain XEP-0281 firsthost cannot be told to wait and hear later.
             return Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(86_400)));
         }
         let firsthost = Address::parse(&peer.domain).map_err(|_| bad_request())?;
-        let uid = match &offer {
+        let uid = match offer {
             Some(offer) => read_uid(&offer.uid).ok_or_else(bad_request)?,
             None => self.fresh_uid(),
         };
@@ -73,7 +73,7 @@ impl Instance {
         head.core_only = offer.is_none();
         head.cfg = 0;
         head.pending = pending;
-        if let Some(offer) = &offer {
+        if let Some(offer) = offer {
             let source = Address::parse(&offer.source).map_err(|_| Condition::JidMalformed)?;
             let foreign = source.domain() != &*peer.domain || source.local().is_none() || !source.is_bare();
             if foreign {

@@ -54,7 +54,7 @@ impl Instance {
         let Ok(peer) = Address::parse(domain) else { return };
         self.set_placement(domain, Placement::Asking { tries });
         let query = El::new("query", ns::DISCO_INFO).payload();
-        self.ask_as(self.policy.domain.clone(), &peer, "get", query, Asked::Capabilities);
+        self.ask_as(&self.policy.domain.clone(), &peer, "get", query, Asked::Capabilities);
     }
 
     pub(crate) fn set_placement(&mut self, domain: &str, placement: Placement) {
@@ -98,7 +98,7 @@ impl Instance {
             replicate = replicate.child(self.terms(false).element("offer", self.bytes_max(peer.domain())));
         }
         self.set_placement(peer.domain(), Placement::Replicating { id, tries, core_only });
-        self.ask_as(self.policy.domain.clone(), peer, "set", replicate.payload(), Asked::Replicate);
+        self.ask_as(&self.policy.domain.clone(), peer, "set", replicate.payload(), Asked::Replicate);
     }
 
     /// What we offer or accept.
@@ -194,7 +194,7 @@ impl Instance {
         for other in others {
             let id = other.jid.local().unwrap_or("");
             let announced = element.clone().child(room_element(id)).child(instances.clone()).payload();
-            self.ask_as(self.policy.domain.clone(), &other.jid.to_domain(), "set", announced, Asked::Told);
+            self.ask_as(&self.policy.domain.clone(), &other.jid.to_domain(), "set", announced, Asked::Told);
         }
     }
 
@@ -241,7 +241,7 @@ impl Instance {
         let known: Option<u64> = stale.and_then(|stale| stale.attr("n")).and_then(|n| n.parse().ok());
         match (known, error_condition(stanza).as_deref()) {
             (Some(known), _) if known < self.room().head.aff => {
-                self.send_affiliations(&instance, Some(known))
+                self.send_affiliations(&instance, Some(known));
             }
             (_, Some("item-not-found")) => self.retry_placement(from.domain(), 0, 0),
             _ => {}
