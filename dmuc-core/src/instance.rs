@@ -125,8 +125,10 @@ impl Instance {
             Input::SessionClosed(jid) => self.handle_session_closed(&jid),
             Input::Answered { id, result } => self.handle_answer(id, result),
             Input::Timer(timer) => self.handle_timer(timer),
+            Input::ServiceStops => self.handle_service_stops(),
             Input::Approved => self.handle_approval(),
         }
+        self.close_if_deserted();
         self.keep_time();
         self.turn.end(&mut self.commits)
     }
@@ -244,7 +246,7 @@ impl Instance {
     }
 
     /// Sends one stanza, serialised once, to every client at this instance.
-    pub(crate) fn to_all_here(&mut self, stanza: &Stanza) {
+    pub(crate) fn tell_all_here(&mut self, stanza: &Stanza) {
         let all = self.room_mut().occupants.audience().all;
         self.turn.fan_out(stanza, all);
     }
@@ -258,7 +260,7 @@ impl Instance {
             x.child(El::new("status", crate::ns::MUC_USER).attr("code", code.to_string()))
         });
         let message = Stanza::message("groupchat").with_from(&self.jid.clone()).with(x.payload());
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
     }
 }
 

@@ -46,6 +46,9 @@ pub enum Input {
     },
     /// The host says that a user's session is gone.
     SessionClosed(Address),
+    /// The service ends for good or for long: everyone at this instance is told to leave (XEP-0045, status 332). A
+    /// mere restart needs no such thing.
+    ServiceStops,
     /// An operator has approved the shadow here, which a peer has asked for and a rule made wait.
     Approved,
 }

@@ -26,6 +26,8 @@ pub const MUC_ROOMINFO: &str = "http://jabber.org/protocol/muc#roominfo";
 pub const MUC_REQUEST: &str = "http://jabber.org/protocol/muc#request";
 /// XEP-0045 §6.6.3 reserved nickname discovery node.
 pub const MUC_NICK_NODE: &str = "x-roomuser-item";
+/// XEP-0045 §17.1.1 allowable traffic node.
+pub const MUC_TRAFFIC_NODE: &str = "http://jabber.org/protocol/muc#traffic";
 /// XEP-0410 server optimisation.
 pub const SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
 /// XEP-0045 feature: stable ids on reflected messages.
@@ -50,6 +52,8 @@ pub const HATS: &str = "urn:xmpp:hats:0";
 pub const ADDRESSES: &str = "http://jabber.org/protocol/address";
 /// XEP-0199.
 pub const PING: &str = "urn:xmpp:ping";
+/// XEP-0054.
+pub const VCARD: &str = "vcard-temp";
 /// XEP-0092.
 pub const VERSION: &str = "jabber:iq:version";
 /// XEP-0297.

@@ -40,6 +40,8 @@ pub fn route(stanza: &Stanza, policy: &ServicePolicy) -> Route {
         Some(to) if to.local().is_some() => Route::Room(to.to_bare()),
         Some(_) if stanza.kind == Kind::Iq && !stanza.is_request() => answered_room(stanza, policy),
         Some(to) if stanza.is_request() && to.is_bare() => request(stanza, policy),
+        // The service has no presence; servers send them to every domain that a client ever wrote to.
+        Some(_) if stanza.kind == Kind::Presence && !stanza.ty().is_empty() => Route::Answer(Vec::new()),
         _ => refuse(stanza, Condition::ServiceUnavailable),
     }
 }

@@ -19,7 +19,8 @@ use tokio::net::TcpListener;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "small_server [--port N] [--domain D] [--muc-domain D] [--store URL] [--user name:password]...";
+const USAGE: &str =
+    "small_server [--port N] [--domain D] [--muc-domain D] [--store URL] [--user name:password]...";
 
 struct Options {
     port: u16,

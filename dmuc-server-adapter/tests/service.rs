@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::{TestStore, World, jid};
-use dmuc_core::policy::PeerRule;
+use dmuc_core::policy::{Distribute, PeerRule, ServicePolicy};
 use dmuc_core::storage::PeerPolicy;
 use dmuc_server_adapter::module::{Accepted, Inbound, MucModule, Origin};
 use dmuc_server_adapter::service::Tuning;
@@ -184,7 +184,7 @@ async fn a_full_mailbox_refuses_all_but_farewells() {
     assert_eq!(world.refused("hecate"), &ids[5..], "refused at once, not when the store is back");
     assert!(world.leave("wyrd", "coven"));
     drop(hold);
-    world.until("the rest is heard", |world| world.heard("hecate", "coven") == &ids[..5]).await;
+    world.until("the rest is heard", |world| world.heard("hecate", "coven") == ids[..5]).await;
     let wyrd_left = |world: &World| {
         world.got("hecate").iter().any(|stanza| {
             stanza.ty() == "unavailable" && stanza.to_xml().contains("coven@chat.shakespeare.lit/wyrd")
@@ -285,4 +285,65 @@ async fn a_peer_speaks_for_its_own_domain_only() {
         let taken = world.service.handle(Inbound { stanza, origin: Origin::Peer(peer.to_owned()) });
         assert_eq!((taken, world.got("wyrd").len()), (Accepted::Taken, answers), "{peer}");
     }
+}
+
+/// A room that is to be distributed to a peer which cannot just now; it has been told so once.
+async fn put_off(store: Arc<TestStore>) -> World {
+    let mut policy = ServicePolicy::new(&jid(common::CHAT));
+    policy.lock_new_rooms = false;
+    policy.distribute = Distribute::All;
+    policy.peers = [PeerRule::allow("rooms.macbeth.lit")].into_iter().collect();
+    let tuning = Tuning { retry_after: Duration::from_millis(50), ..Tuning::default() };
+    World::governed(store, tuning, policy).await
+}
+
+const PEER: &str = "rooms.macbeth.lit";
+
+/// The peer refuses what it was asked last, for now.
+async fn refuse_placement(world: &World, asked: usize) {
+    world.until("the peer is asked", |world| world.got_by(PEER).len() == asked).await;
+    let request = world.got_by(PEER).pop().unwrap();
+    let (from, id) = (request.from.unwrap(), request.id.unwrap());
+    world.handle(&format!(
+        "<iq type='error' id='{id}' from='{PEER}' to='{from}'><error type='wait'>\
+         <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+    ));
+    let waiting = |world: &World| world.store.parts("placement/").iter().any(|part| part.contains("waiting"));
+    world.until("it is put off", waiting).await;
+}
+
+/// Makes what was put off due.
+fn hurry(store: &TestStore) {
+    let due = |value: &str| {
+        let mut placement: serde_json::Value = serde_json::from_str(value).unwrap();
+        let at = placement.get_mut("at").unwrap_or_else(|| panic!("not put off: {value}"));
+        *at = 0.into();
+        placement.to_string()
+    };
+    assert_eq!(store.edit("placement/", due), 1);
+}
+
+#[tokio::test]
+async fn what_was_put_off_is_done_after_a_restart() {
+    let world = put_off(Arc::default()).await;
+    world.joined("hecate", "coven").await;
+    refuse_placement(&world, 1).await;
+    world.service.shutdown().await;
+    hurry(&world.store);
+    let world = put_off(world.store).await;
+    world.say("hecate", "coven", "hail");
+    world.until("the peer is asked again", |world| world.got_by(PEER).len() == 1).await;
+}
+
+#[tokio::test]
+async fn what_was_put_off_is_done_after_a_failure_even_if_nobody_speaks() {
+    let world = put_off(Arc::default()).await;
+    world.joined("hecate", "coven").await;
+    refuse_placement(&world, 1).await;
+    *world.store.cursed.lock().unwrap() = Some(jid("coven@chat.shakespeare.lit"));
+    world.say("hecate", "coven", "lost");
+    world.until("refused", |world| world.refused("hecate") == ["lost"]).await;
+    *world.store.cursed.lock().unwrap() = None;
+    hurry(&world.store);
+    world.until("the peer is asked again", |world| world.got_by(PEER).len() == 2).await;
 }

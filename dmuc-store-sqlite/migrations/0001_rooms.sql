@@ -47,16 +47,18 @@ CREATE TABLE log (
     UNIQUE (uid, id)
 );
 CREATE INDEX log_canonical ON log (uid, hlc, origin, incarnation, seq);
-CREATE INDEX log_arrival ON log (uid, arrival);
-CREATE INDEX log_by_speaker ON log (uid, jid, arrival);
+-- With all that archive queries select by, so that neither counting nor looking for a speaker reads the entries.
+CREATE INDEX log_arrival ON log (uid, arrival, hlc, withheld, jid);
 
--- Up to where each log is held without a hole, from low on; kept so that waking a room reads no log.
+-- Up to where each log is held without a hole, from low on; kept so that waking a room reads no log. When every entry
+-- of a log has expired, low is top + 1 and digest that of the entry at top; otherwise the entry itself has it.
 CREATE TABLE frontiers (
     uid         TEXT NOT NULL,
     origin      TEXT NOT NULL,
     incarnation INTEGER NOT NULL,
     low         INTEGER NOT NULL,
     top         INTEGER NOT NULL,
+    digest      BLOB,
     PRIMARY KEY (uid, origin, incarnation)
 ) WITHOUT ROWID;
 

@@ -1,18 +1,20 @@
-//! Making changes durable: one transaction for the commits of many rooms, each in a savepoint of its own.
+//! Making changes durable: one transaction for the commits of many rooms. One that is refused leaves the others.
 
-use dmuc_core::storage::{Change, Revision, RoomCommit, StoreError, StoreErrorKind, Tombstone};
+use dmuc_core::storage::{Change, Lease, Revision, RoomCommit, StoreError, StoreErrorKind, Tombstone};
 use dmuc_core::{Address, stanza::Payload};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::SqliteStore;
 use crate::append::append;
+use crate::bulk::{Keyed, advance, commit_plain, divide, put};
 use crate::error::{conflict, corrupt, failed, signed};
 
 const COMMIT: &str = "commit";
+/// Locks at once, so that no transaction has to be given up half-way because another process writes.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 
 impl SqliteStore {
-    /// The commits in one transaction. One that is refused is rolled back to its savepoint; if the transaction itself
-    /// fails, none of them happened.
+    /// The commits in one transaction; if the transaction itself fails, so do all of them.
     pub(crate) async fn commit_all(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>> {
         match self.try_commit_all(commits).await {
             Ok(results) => results,
@@ -24,64 +26,128 @@ impl SqliteStore {
         }
     }
 
+    /// Nearly always nothing is refused, and no savepoint is needed; if something is, all of it is done again with
+    /// savepoints.
     async fn try_commit_all(
         &self,
         commits: &[RoomCommit],
     ) -> Result<Vec<Result<Revision, StoreError>>, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(COMMIT))?;
+        match commits {
+            [] => Ok(Vec::new()),
+            [commit] => Ok(vec![self.commit_alone(commit).await]),
+            commits => match self.commit_unguarded(commits).await? {
+                Some(revisions) => Ok(revisions.into_iter().map(Ok).collect()),
+                None => self.commit_guarded(commits).await,
+            },
+        }
+    }
+
+    async fn commit_alone(&self, commit: &RoomCommit) -> Result<Revision, StoreError> {
+        let mut transaction = self.writer.begin_with(BEGIN).await.map_err(failed(COMMIT))?;
+        let result = make(&mut transaction, std::slice::from_ref(commit)).await;
+        let ended = if result.is_ok() { transaction.commit().await } else { transaction.rollback().await };
+        ended.map_err(failed(COMMIT)).and(result.map(|()| after(commit)))
+    }
+
+    /// All of the commits, or `None` and nothing has happened.
+    async fn commit_unguarded(&self, commits: &[RoomCommit]) -> Result<Option<Vec<Revision>>, StoreError> {
+        let mut transaction = self.writer.begin_with(BEGIN).await.map_err(failed(COMMIT))?;
+        match make(&mut transaction, commits).await {
+            Ok(()) => {
+                transaction.commit().await.map_err(failed(COMMIT))?;
+                Ok(Some(commits.iter().map(after).collect()))
+            }
+            Err(error) if is_of_one_commit(&error) => {
+                transaction.rollback().await.map_err(failed(COMMIT))?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Each of the commits that can be made; the others are rolled back to their savepoints.
+    async fn commit_guarded(
+        &self,
+        commits: &[RoomCommit],
+    ) -> Result<Vec<Result<Revision, StoreError>>, StoreError> {
+        let mut transaction = self.writer.begin_with(BEGIN).await.map_err(failed(COMMIT))?;
         let mut results = Vec::with_capacity(commits.len());
         for commit in commits {
             let mut savepoint = transaction.begin().await.map_err(failed(COMMIT))?;
-            let result = commit_one(&mut savepoint, commit).await;
-            match result {
-                Ok(_) => savepoint.commit().await.map_err(failed(COMMIT))?,
-                Err(ref error) if error.kind == StoreErrorKind::Conflict => {
+            let result = make(&mut savepoint, std::slice::from_ref(commit)).await;
+            match &result {
+                Ok(()) => savepoint.commit().await.map_err(failed(COMMIT))?,
+                Err(error) if is_of_one_commit(error) => {
                     savepoint.rollback().await.map_err(failed(COMMIT))?;
                 }
-                Err(error) => return Err(error),
+                Err(_) => return result.map(|()| results),
             }
-            results.push(result);
+            results.push(result.map(|()| after(commit)));
         }
         transaction.commit().await.map_err(failed(COMMIT))?;
         Ok(results)
     }
 }
 
-async fn commit_one(db: &mut SqliteConnection, commit: &RoomCommit) -> Result<Revision, StoreError> {
-    let uid = commit.lease.room.to_string();
-    let newer: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM leases WHERE uid = ? AND fence > ?)")
-        .bind(&uid)
-        .bind(signed(commit.lease.fence))
-        .fetch_one(&mut *db)
-        .await
-        .map_err(failed(COMMIT))?;
-    if newer {
-        return Err(conflict("commit: the lease was taken over"));
-    }
-    let mut changes = commit.changes.as_slice();
-    if let (0, Some((Change::Create { jid }, rest))) = (commit.expected.0, changes.split_first()) {
-        create(db, &uid, jid).await?;
-        changes = rest;
-    }
-    let next = advance(db, &uid, commit.expected).await?;
-    for change in changes {
-        apply(db, &uid, change).await?;
-    }
-    Ok(next)
+/// Whether an error says something about one commit only, and nothing about the store.
+fn is_of_one_commit(error: &StoreError) -> bool {
+    error.kind != StoreErrorKind::Unavailable
 }
 
-async fn create(db: &mut SqliteConnection, uid: &str, jid: &Address) -> Result<(), StoreError> {
-    let inserted = sqlx::query(
-        "INSERT INTO rooms (uid, jid, domain, revision) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING",
+fn after(commit: &RoomCommit) -> Revision {
+    Revision(commit.expected.0 + 1)
+}
+
+/// Makes the commits; on an error some may have been made in part, and the caller rolls back.
+async fn make(db: &mut SqliteConnection, commits: &[RoomCommit]) -> Result<(), StoreError> {
+    let (plain, others) = divide(commits);
+    commit_plain(db, &plain).await?;
+    for commit in &others {
+        commit_one(db, commit).await?;
+    }
+    Ok(())
+}
+
+async fn commit_one(db: &mut SqliteConnection, keyed: &Keyed<'_>) -> Result<(), StoreError> {
+    let (uid, commit) = keyed;
+    let changes = match (commit.expected.0, commit.changes.split_first()) {
+        (0, Some((Change::Create { jid }, rest))) => {
+            create(db, uid, jid, &commit.lease).await?;
+            rest
+        }
+        _ => {
+            advance(db, std::slice::from_ref(keyed)).await?;
+            &commit.changes
+        }
+    };
+    for change in changes {
+        apply(db, uid, change).await?;
+    }
+    Ok(())
+}
+
+async fn create(
+    db: &mut SqliteConnection,
+    uid: &str,
+    jid: &Address,
+    lease: &Lease,
+) -> Result<(), StoreError> {
+    let created = sqlx::query(
+        "INSERT INTO rooms (uid, jid, domain, revision) SELECT ?1, ?2, ?3, 1 \
+         WHERE NOT EXISTS (SELECT 1 FROM leases WHERE uid = ?1 AND fence > ?4) \
+         AND NOT EXISTS (SELECT 1 FROM tombstones WHERE jid = ?2 AND blocks_until > ?5) \
+         ON CONFLICT DO NOTHING",
     )
     .bind(uid)
     .bind(jid.as_str())
     .bind(jid.domain())
+    .bind(signed(lease.fence))
+    .bind(signed(lease.expires.0))
     .execute(&mut *db)
     .await
     .map_err(failed(COMMIT))?;
-    if inserted.rows_affected() == 0 {
-        return Err(conflict("commit: there is a room already"));
+    if created.rows_affected() == 0 {
+        return Err(conflict("commit: the address is occupied or blocked, or the lease was taken over"));
     }
     sqlx::query("DELETE FROM tombstones WHERE jid = ?")
         .bind(jid.as_str())
@@ -91,35 +157,22 @@ async fn create(db: &mut SqliteConnection, uid: &str, jid: &Address) -> Result<(
     Ok(())
 }
 
-async fn advance(db: &mut SqliteConnection, uid: &str, expected: Revision) -> Result<Revision, StoreError> {
-    let advanced = sqlx::query("UPDATE rooms SET revision = revision + 1 WHERE uid = ? AND revision = ?")
-        .bind(uid)
-        .bind(signed(expected.0))
-        .execute(db)
-        .await
-        .map_err(failed(COMMIT))?;
-    match advanced.rows_affected() {
-        0 => Err(conflict("commit: another revision")),
-        _ => Ok(Revision(expected.0 + 1)),
-    }
-}
-
 async fn apply(db: &mut SqliteConnection, uid: &str, change: &Change) -> Result<(), StoreError> {
     let query = match change {
-        Change::Put { key, value } => sqlx::query(
-            "INSERT INTO parts (uid, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-        )
-        .bind(uid)
-        .bind(key)
-        .bind(value),
-        Change::Delete { key } => sqlx::query("DELETE FROM parts WHERE uid = ? AND key = ?").bind(uid).bind(key),
-        Change::Append(entry) => return append(db, uid, entry).await,
+        Change::Put { key, value } => return put(db, &[(uid, key, value)]).await,
+        Change::Delete { key } => {
+            sqlx::query("DELETE FROM parts WHERE uid = ? AND key = ?").bind(uid).bind(key)
+        }
+        Change::Append(entry) => return append(db, &[(uid, entry)]).await,
         Change::Redact { id, content } => {
-            let content = content_json(content)?;
-            sqlx::query("UPDATE log SET event = json_set(event, '$.content', json(?)) WHERE uid = ? AND id = ?")
-                .bind(content)
-                .bind(uid)
-                .bind(id.0.to_vec())
+            let bytes: usize = content.iter().map(|child| child.as_xml().len()).sum();
+            sqlx::query(
+                "UPDATE log SET event = json_set(event, '$.content', json(?)), bytes = ? WHERE uid = ? AND id = ?",
+            )
+            .bind(content_json(content)?)
+            .bind(signed(bytes as u64))
+            .bind(uid)
+            .bind(&id.0[..])
         }
         Change::Withhold { pos, withheld } => sqlx::query(
             "UPDATE log SET withheld = ? WHERE uid = ? AND origin = ? AND incarnation = ? AND seq = ?",

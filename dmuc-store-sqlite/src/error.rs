@@ -13,8 +13,8 @@ fn kind(error: &sqlx::Error) -> StoreErrorKind {
             match error.code().as_deref().and_then(|code| code.parse::<i64>().ok()) {
                 // Extended codes carry the primary one in their low byte: SQLITE_CORRUPT, SQLITE_NOTADB.
                 Some(code) if matches!(code & 0xff, 11 | 26) => StoreErrorKind::Corrupt,
-                // SQLITE_MISMATCH, SQLITE_MISUSE, SQLITE_RANGE: ours to mend.
-                Some(code) if matches!(code & 0xff, 20 | 21 | 25) => StoreErrorKind::Unexpected,
+                // SQLITE_ERROR, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_MISUSE, SQLITE_RANGE: ours to mend.
+                Some(code) if matches!(code & 0xff, 1 | 19 | 20 | 21 | 25) => StoreErrorKind::Unexpected,
                 _ => StoreErrorKind::Unavailable,
             }
         }

@@ -55,15 +55,15 @@ impl HistoryStore for SqliteStore {
     async fn append(&self, room: RoomUid, entries: &[LogEntry]) -> Result<(), StoreError> {
         let uid = room.to_string();
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(READ))?;
-        for entry in entries {
-            append(&mut transaction, &uid, entry).await?;
-        }
+        let rows: Vec<_> = entries.iter().map(|entry| (uid.as_str(), entry)).collect();
+        append(&mut transaction, &rows).await?;
         transaction.commit().await.map_err(failed(READ))
     }
 
     async fn frontier(&self, room: RoomUid) -> Result<Vec<Frontier>, StoreError> {
         let rows = sqlx::query(
-            "SELECT f.origin, f.incarnation, f.low, f.top, l.digest FROM frontiers AS f \
+            "SELECT f.origin, f.incarnation, f.low, f.top, \
+               CASE WHEN f.low > f.top THEN f.digest ELSE l.digest END AS digest FROM frontiers AS f \
              LEFT JOIN log AS l ON l.uid = f.uid AND l.origin = f.origin AND l.incarnation = f.incarnation \
                AND l.seq = f.top \
              WHERE f.uid = ? ORDER BY f.origin, f.incarnation",
@@ -100,15 +100,18 @@ impl HistoryStore for SqliteStore {
 
     async fn recent(&self, room: RoomUid, limits: Recent) -> Result<Vec<LogEntry>, StoreError> {
         let stored = sqlx::query_as(
-            "SELECT event, digest, withheld FROM ( \
-               SELECT *, SUM(bytes) OVER (ORDER BY hlc DESC, origin DESC, incarnation DESC, seq DESC \
-                                          ROWS UNBOUNDED PRECEDING) AS total FROM ( \
-                 SELECT * FROM log WHERE uid = ? AND withheld = 0 AND hlc >= ? \
-                 ORDER BY hlc DESC, origin DESC, incarnation DESC, seq DESC LIMIT ?)) \
-             WHERE total <= ? ORDER BY hlc, origin, incarnation, seq",
+            "SELECT event, digest, withheld FROM log WHERE arrival IN ( \
+               SELECT arrival FROM ( \
+                 SELECT arrival, SUM(bytes) OVER (ORDER BY hlc DESC, origin DESC, incarnation DESC, seq DESC \
+                                                  ROWS UNBOUNDED PRECEDING) AS total FROM ( \
+                   SELECT arrival, bytes, hlc, origin, incarnation, seq FROM log \
+                   WHERE uid = ? AND withheld = 0 AND hlc >= ? \
+                   ORDER BY hlc DESC, origin DESC, incarnation DESC, seq DESC LIMIT ?)) \
+               WHERE total <= ?) \
+             ORDER BY hlc, origin, incarnation, seq",
         )
         .bind(room.to_string())
-        .bind(signed(limits.since.map_or(0, |since| Hlc::at(since).0)))
+        .bind(limits.since.map_or(0, stamp))
         .bind(limits.stanzas.map_or(-1, i64::from))
         .bind(limits.chars.map_or(i64::MAX, signed))
         .fetch_all(&self.readers)
@@ -125,60 +128,74 @@ impl HistoryStore for SqliteStore {
         let mut selection = Selection::of(&uid, query, after, before);
         let entries = entries(selection.rows(&mut read).await?)?;
         let between = selection.count(&mut read).await?;
-        let index = selection.before_page(&mut read, entries.len() as u64, between).await?;
         let complete = entries.len() as u64 == between;
+        let index = selection.before_page(&mut read, entries.len() as u64, between).await?;
+        let whole = (selection.after, selection.before) == (0, i64::MAX);
         (selection.after, selection.before) = (0, i64::MAX);
-        Ok(Some(Page { complete, count: selection.count(&mut read).await?, index, entries }))
+        let count = if whole { between } else { selection.count(&mut read).await? };
+        Ok(Some(Page { entries, complete, count, index }))
     }
 
     async fn expire(&self, room: RoomUid, before: Millis) -> Result<u64, StoreError> {
-        let (uid, horizon) = (room.to_string(), signed(Hlc::at(before).0));
+        let uid = room.to_string();
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(EXPIRE))?;
+        keep_digests(&mut transaction, &uid).await?;
         let dropped = sqlx::query("DELETE FROM log WHERE uid = ? AND hlc < ?")
             .bind(&uid)
-            .bind(horizon)
+            .bind(stamp(before))
             .execute(&mut *transaction)
             .await
             .map_err(failed(EXPIRE))?
             .rows_affected();
-        let logs: Vec<(String, i64)> =
-            sqlx::query_as("SELECT origin, incarnation FROM frontiers WHERE uid = ?")
-                .bind(&uid)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(failed(EXPIRE))?;
-        for (origin, incarnation) in logs {
-            shorten(&mut transaction, &uid, &origin, u32::try_from(incarnation).unwrap_or(0)).await?;
+        if dropped > 0 {
+            keep_places(&mut transaction, &uid).await?;
+            transaction.commit().await.map_err(failed(EXPIRE))?;
         }
-        transaction.commit().await.map_err(failed(EXPIRE))?;
         Ok(dropped)
     }
 }
 
-/// A log lost its oldest entries: its frontier is counted anew, or forgotten with its last entry.
-async fn shorten(
-    db: &mut SqliteConnection,
-    uid: &str,
-    origin: &str,
-    incarnation: u32,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM frontiers WHERE uid = ? AND origin = ? AND incarnation = ?")
-        .bind(uid)
-        .bind(origin)
-        .bind(i64::from(incarnation))
-        .execute(&mut *db)
-        .await
-        .map_err(failed(EXPIRE))?;
-    let left: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM log WHERE uid = ? AND origin = ? AND incarnation = ?)",
+/// Notes the digests at the ends of all logs, for those of which nothing will be left.
+async fn keep_digests(db: &mut SqliteConnection, uid: &str) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE frontiers AS f SET digest = (SELECT digest FROM log AS l WHERE l.uid = f.uid \
+           AND l.origin = f.origin AND l.incarnation = f.incarnation AND l.seq = f.top) \
+         WHERE f.uid = ? AND f.low <= f.top",
     )
     .bind(uid)
-    .bind(origin)
-    .bind(i64::from(incarnation))
-    .fetch_one(&mut *db)
+    .execute(db)
     .await
     .map_err(failed(EXPIRE))?;
-    if left { recount(db, uid, origin, incarnation).await } else { Ok(()) }
+    Ok(())
+}
+
+/// Logs of which nothing is left keep their place; the frontiers of the others are counted anew.
+async fn keep_places(db: &mut SqliteConnection, uid: &str) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE frontiers AS f SET low = top + 1 WHERE f.uid = ? AND NOT EXISTS (SELECT 1 FROM log AS l \
+           WHERE l.uid = f.uid AND l.origin = f.origin AND l.incarnation = f.incarnation)",
+    )
+    .bind(uid)
+    .execute(&mut *db)
+    .await
+    .map_err(failed(EXPIRE))?;
+    let left: Vec<(String, u32)> =
+        sqlx::query_as("DELETE FROM frontiers WHERE uid = ? AND low <= top RETURNING origin, incarnation")
+            .bind(uid)
+            .fetch_all(&mut *db)
+            .await
+            .map_err(failed(EXPIRE))?;
+    for (origin, incarnation) in left {
+        recount(db, uid, &origin, incarnation).await?;
+    }
+    Ok(())
+}
+
+/// The first stamp of a millisecond, as it is stored.
+fn stamp(ms: Millis) -> i64 {
+    /// The last millisecond of which the stamps fit SQLite's signed integers; in the year 6429.
+    const LAST: Millis = Millis((1 << 47) - 1);
+    if ms > LAST { i64::MAX } else { signed(Hlc::at(ms).0) }
 }
 
 fn read_frontier(row: &SqliteRow) -> Result<Frontier, StoreError> {
@@ -204,7 +221,7 @@ async fn arrival(
     let Some(id) = id else { return Ok(Some(absent)) };
     sqlx::query_scalar("SELECT arrival FROM log WHERE uid = ? AND id = ?")
         .bind(uid)
-        .bind(id.0.to_vec())
+        .bind(&id.0[..])
         .fetch_optional(db)
         .await
         .map_err(failed(PAGE))
@@ -222,7 +239,7 @@ struct Selection<'a> {
     max: u32,
 }
 
-/// The filters as SQL, with a statement's head and tail around them.
+/// The filters as SQL, with a statement's head and tail around them. An index holds all that they ask for.
 macro_rules! selecting {
     ($head:literal, $tail:literal) => {
         concat!(
@@ -238,9 +255,9 @@ impl<'a> Selection<'a> {
     fn of(uid: &'a str, query: &ArchiveQuery, after: i64, before: i64) -> Self {
         Self {
             uid,
-            start: query.start.map_or(0, |start| signed(Hlc::at(start).0)),
+            start: query.start.map_or(0, stamp),
             // The whole of the last millisecond, whatever its counter.
-            end: query.end.map_or(i64::MAX, |end| signed(Hlc::at(end.plus(1)).0 - 1)),
+            end: query.end.map_or(i64::MAX, |end| stamp(end.plus(1)) - 1),
             with: query.with.as_ref().map(|with| with.bare_str().to_owned()),
             after,
             before,
@@ -265,9 +282,8 @@ impl<'a> Selection<'a> {
     async fn count(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
         const COUNT: &str = selecting!("SELECT COUNT(*)", "");
         let query = sqlx::query_scalar(COUNT).bind(self.uid).bind(self.start).bind(self.end).bind(&self.with);
-        let count: i64 =
-            query.bind(self.after).bind(self.before).fetch_one(db).await.map_err(failed(PAGE))?;
-        Ok(unsigned(count))
+        let query = query.bind(self.after).bind(self.before);
+        Ok(unsigned(query.fetch_one(db).await.map_err(failed(PAGE))?))
     }
 
     /// How many that the filters select, paging aside, lie before the page of `size` out of `between`.

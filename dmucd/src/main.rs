@@ -74,9 +74,9 @@ fn say_good(file: &File, settings: &Settings) {
 
 fn run_until_signal(settings: Settings) -> Result<(), ExitCode> {
     logging::start(&settings.log);
-    let runtime = tokio::runtime::Runtime::new().map_err(refused)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| refused(&error))?;
     let ended = runtime.block_on(async {
-        let stop = Stop::listen().map_err(refused)?;
+        let stop = Stop::listen().map_err(|error| refused(&error))?;
         run::run(settings, stop.signalled()).await.map_err(|error| failed(&error))
     });
     // What hangs in a blocking call must not keep the process.
@@ -86,21 +86,21 @@ fn run_until_signal(settings: Settings) -> Result<(), ExitCode> {
 
 /// Plays the demonstration; a story that does not come out as it must is a failure.
 fn play(options: &demo::Options) -> Result<(), ExitCode> {
-    let runtime = tokio::runtime::Runtime::new().map_err(refused)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| refused(&error))?;
     runtime.block_on(demo::run(options)).map_err(|error| {
         eprintln!("the demonstration failed: {error}");
         ExitCode::FAILURE
     })
 }
 
-fn refused(error: std::io::Error) -> ExitCode {
+fn refused(error: &std::io::Error) -> ExitCode {
     error!(%error, "the operating system refused");
     ExitCode::FAILURE
 }
 
 fn failed(error: &RunError) -> ExitCode {
-    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    error!("{error}{cause}");
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    error!("{error}{}", causes.map(|cause| format!(": {cause}")).collect::<String>());
     match error {
         RunError::Open(_) | RunError::Read(_) => ExitCode::from(UNAVAILABLE),
         RunError::Unfinished => ExitCode::from(UNFINISHED),

@@ -100,10 +100,23 @@ impl Daemon {
         Self { child, log }
     }
 
-    fn stop(&mut self) -> ExitStatus {
+    /// Asks it to stop, and waits until the server has noticed, too.
+    async fn stop(&mut self, server: &Server) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.child.wait().unwrap()
+        let status = self.ended().await;
+        until("the server has noticed", || server.acceptor.components().is_empty()).await;
+        status
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the daemon ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
     }
 
     fn log(&self) -> String {
@@ -134,8 +147,7 @@ async fn rooms_outlive_the_daemon_and_their_occupants_do_not_notice() {
     let config = config(&dir, server.port, "level = 'debug'").replace("password = 'fair-is-foul'", "");
     let mut daemon = Daemon::start(dir.path(), &config);
     server.join("hecate").await;
-    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
-    until("the server has noticed", || server.acceptor.components().is_empty()).await;
+    assert_eq!(daemon.stop(&server).await.code(), Some(0), "{}", daemon.log());
 
     let mut daemon = Daemon::start(dir.path(), &config);
     let say = format!(
@@ -146,7 +158,7 @@ async fn rooms_outlive_the_daemon_and_their_occupants_do_not_notice() {
     let reflected = || server.heard_by("hecate").iter().any(|stanza| stanza.has("body"));
     until("the message is reflected to one who never joined anew", reflected).await;
     assert!(!server.heard_by("hecate").iter().any(Stanza::is_error));
-    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+    assert_eq!(daemon.stop(&server).await.code(), Some(0), "{}", daemon.log());
 }
 
 #[tokio::test]
@@ -155,7 +167,7 @@ async fn no_secret_is_logged_at_any_level() {
     let mut daemon =
         Daemon::start(dir.path(), &config(&dir, server.port, "level = 'trace'\nformat = 'json'"));
     server.join("hecate").await;
-    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(daemon.stop(&server).await.code(), Some(0));
     let log = daemon.log();
     assert!(
         log.lines().count() > 3 && log.lines().all(|line| line.starts_with('{') && line.ends_with('}')),
@@ -172,7 +184,7 @@ async fn a_store_that_cannot_be_opened_ends_it() {
     let dir = tempfile::tempdir().unwrap();
     let text = config(&dir, 5347, "").replace("rooms.db", "no/such/directory/rooms.db");
     let mut daemon = Daemon::start(dir.path(), &text);
-    assert_eq!(daemon.child.wait().unwrap().code(), Some(69), "{}", daemon.log());
+    assert_eq!(daemon.ended().await.code(), Some(69), "{}", daemon.log());
     assert!(daemon.log().contains("the store cannot be opened"), "{}", daemon.log());
 }
 

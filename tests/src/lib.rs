@@ -1,1 +1,32 @@
-//! What the integration tests share.
+//! Real servers, real links and real clients for the tests of the workspace.
+//!
+//! A [`World`] is three sites. Each has a chat server of its own ([`prosody`] or [`ejabberd`]) on a loopback address of
+//! its own, with a [`Dmucd`] as its component; between each two sites stand counting and cutting [`links`](link), and
+//! real [`Client`]s log in anywhere. Everything lives in temporary directories and is ended by process id on drop; the
+//! logs are printed when a test fails.
+
+mod client;
+mod dmucd;
+mod ejabberd;
+mod element;
+pub mod link;
+mod loopback;
+mod process;
+pub mod programs;
+mod prosody;
+mod requirements;
+mod site;
+mod stanza_counter;
+pub mod story;
+mod world;
+
+pub use client::{Client, Driver, JoinOptions, Joined};
+pub use dmucd::Dmucd;
+pub use element::Element;
+pub use link::{Crossing, Cut, Link};
+pub use loopback::Block;
+pub use process::Daemon;
+pub use requirements::{Requirement, missing, python};
+pub use site::{Site, Software};
+pub use stanza_counter::{StanzaCounter, StanzaSeen};
+pub use world::{CHAT, CONFERENCE, ROOMS, World};

@@ -101,7 +101,7 @@ impl Instance {
             .with(occupant_id_payload(&speaker.oid));
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
     }
 
     /// A plain XEP-0281 peer keeps no log: its messages go into ours. The source passes them on to the others; a shadow
@@ -122,7 +122,7 @@ impl Instance {
             let nick = self.read_nick(to)?;
             let to = self.room().occupants.by_nick(&nick).filter(|to| self.room().occupants.is_here(to));
             let to = to.cloned().ok_or(Condition::ItemNotFound)?;
-            self.may_whisper(&from, &to)?;
+            self.may_whisper(&from)?;
             self.pass_private(&from, &to, stanza);
             Ok(())
         });

@@ -78,10 +78,19 @@ impl Instance {
                 let asker =
                     request.from.as_ref().and_then(|from| self.room().replication.instance(from.domain()));
                 let plain = asker.is_some_and(|asker| asker.core_only);
-                let shown = entries.iter().filter(|entry| !(plain && entry.withheld));
-                let messages = shown.map(|entry| self.past_element(&entry.event, plain));
-                let history =
-                    messages.fold(El::new("history", ns::MUC), |history, message| history.child(message));
+                let domain = asker.map_or("", |asker| asker.domain());
+                let mut left = self.list_bytes_max(domain);
+                // The newest of what fits into one stanza; older ones are for another question.
+                let shown = entries.iter().rev().filter(|entry| !(plain && entry.withheld));
+                let newest =
+                    shown.map(|entry| self.past_element(&entry.event, plain)).take_while(|message| {
+                        let fits = message.bytes() <= left;
+                        left = left.saturating_sub(message.bytes());
+                        fits
+                    });
+                let mut messages: Vec<El> = newest.collect();
+                messages.reverse();
+                let history = El::new("history", ns::MUC).children(messages);
                 self.turn.send(request.result().with(history.payload()));
             }
         }

@@ -15,7 +15,7 @@ impl Instance {
         if needless || !self.is_allowed(instance.domain()) || replication.is_being_introduced(&instance.jid) {
             return;
         }
-        self.send_occupants(&instance.jid, Asked::Occupants);
+        self.send_occupants(&instance.jid, &Asked::Occupants);
     }
 
     /// The same for every instance. The source introduces itself as it brings a shadow up.

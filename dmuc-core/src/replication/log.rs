@@ -71,7 +71,8 @@ impl Log {
     pub fn restore(here: &str, incarnation: u32, reserved: Hlc, frontier: &[Frontier]) -> Self {
         let mut held = BTreeMap::new();
         for Frontier { pos, digest, low } in frontier {
-            let ranges = if pos.s >= *low { vec![(*low, pos.s)] } else { Vec::new() };
+            // Of a log that has expired as a whole, `low` is above the last position, which still counts as used.
+            let ranges = vec![((*low).min(pos.s), pos.s)];
             held.insert((pos.o.clone(), pos.i), Held { ranges, digest: *digest });
         }
         let own = (here.into(), incarnation);
@@ -145,6 +146,19 @@ const SKEW_MS_MAX: u64 = 60_000;
 mod tests {
     use super::{Held, Log};
     use crate::clock::{Hlc, Millis};
+    use crate::event::{ChainDigest, Position};
+    use crate::storage::Frontier;
+
+    #[test]
+    fn no_number_is_used_twice_even_if_the_whole_log_has_expired() {
+        let expired = Frontier {
+            pos: Position { o: "a.lit".into(), i: 1, s: 6 },
+            digest: Some(ChainDigest([6; 16])),
+            low: 7,
+        };
+        let mut log = Log::restore("a.lit", 1, Hlc::default(), &[expired]);
+        assert_eq!(log.mint(Millis(10_000)).0.s, 7);
+    }
 
     #[test]
     fn ranges_grow_together() {

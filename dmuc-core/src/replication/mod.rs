@@ -8,6 +8,7 @@ mod introduction;
 pub(crate) mod log;
 mod nick_conflict;
 mod occupancy;
+mod pages;
 pub mod payload;
 mod propose;
 mod push;

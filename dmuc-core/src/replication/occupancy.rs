@@ -40,12 +40,14 @@ impl Instance {
                 .attr_opt("jid", occupant.shown_jid().map(Address::as_str))
                 .attr("name", occupant.nick.as_str())
         });
-        let roster = El::new("roster", ns::DMUC).children(items).payload();
-        self.ask(&to.jid, "set", roster, Asked::Told);
+        for page in self.pages(to.domain(), items) {
+            let roster = El::new("roster", ns::DMUC).children(page).payload();
+            self.ask(&to.jid, "set", roster, Asked::Told);
+        }
     }
 
     /// Our own occupants, all of them.
-    pub(crate) fn send_occupants(&mut self, to: &Address, what: Asked) {
+    pub(crate) fn send_occupants(&mut self, to: &Address, what: &Asked) {
         let ours = self.room().occupants.iter().filter(|occupant| self.speaks_for(occupant));
         let items = ours.map(|occupant| {
             let item = El::new("in", ns::SYNC)
@@ -57,8 +59,15 @@ impl Instance {
             occupant.presence().iter().fold(item, El::payload_child)
         });
         let until = self.room().replication.occupancy.to_string();
-        let occupants = El::new("occupants", ns::SYNC).attr("until", until).children(items).payload();
-        self.ask(to, "set", occupants, what);
+        let pages = self.pages(to.domain(), items);
+        let last = pages.len() - 1;
+        for (n, page) in pages.into_iter().enumerate() {
+            // The first says that it is all there is, the others add to it.
+            let since = (n > 0).then_some(&until);
+            let occupants = El::new("occupants", ns::SYNC).attr_opt("since", since).attr("until", &until);
+            let what = if n == last { what.clone() } else { Asked::Told };
+            self.ask(to, "set", occupants.children(page).payload(), what);
+        }
     }
 
     /// The source's roster. Those of instances that speak for themselves are taken from there; the others are here

@@ -35,6 +35,32 @@ impl Instance {
         }
     }
 
+    /// Asks the source to let somebody in whom one of our occupants has invited.
+    pub(crate) fn propose_invitation(&mut self, inviter: &Address, invited: &Address) {
+        let base = self.room().head.aff;
+        let invite = El::new("invite", ns::MUC_USER).attr("to", invited.as_str());
+        let wish = El::new("x", ns::MUC_USER).child(invite).payload();
+        self.propose(inviter, base, &wish, None);
+    }
+
+    /// A shadow's occupant invites: if it may, the invited become members.
+    fn decide_invitation(&mut self, actor: &Actor, wish: &Element) -> Heard {
+        if actor.role < Role::Participant || !self.room().config.may_invite(actor.affiliation) {
+            return Err(Condition::Forbidden.into());
+        }
+        let invited = wish.children().filter(|child| child.is("invite", ns::MUC_USER));
+        let invited = invited.filter_map(|invite| Address::parse(invite.attr("to")?).ok());
+        let strangers =
+            invited.map(|jid| jid.to_bare()).filter(|jid| self.affiliation(jid) == Affiliation::None);
+        let orders: Vec<Order> = strangers
+            .map(|jid| Order { affiliation: Some(Affiliation::Member), ..Order::about(jid) })
+            .collect();
+        if !orders.is_empty() {
+            self.mint_orders(None, &orders);
+        }
+        Ok(())
+    }
+
     fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
         let source = self.room().head.source.clone();
         let Some(source) = source.filter(|_| !self.room().head.core_only) else {
@@ -84,6 +110,10 @@ impl Instance {
             self.check_orders(&actor, &orders)?;
             self.mint_orders(Some(&actor), &orders);
             return Ok(());
+        }
+        if wish.is("x", ns::MUC_USER) {
+            let actor = self.remote_actor(actor, home);
+            return self.decide_invitation(&actor, wish);
         }
         if !wish.is("query", ns::MUC_OWNER) {
             return Err(Condition::BadRequest.into());
@@ -164,7 +194,7 @@ impl Instance {
     }
 }
 
-fn source_unreachable() -> StanzaError {
+pub(crate) fn source_unreachable() -> StanzaError {
     StanzaError::new(Condition::RecipientUnavailable)
         .with(condition("source-unreachable"))
         .because("The room's source cannot be reached.")

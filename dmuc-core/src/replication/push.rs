@@ -181,9 +181,15 @@ impl Instance {
         let list = El::new("affiliations", ns::SYNC)
             .attr("term", room.head.term.to_string())
             .attr_opt("since", since.map(|n| n.to_string()))
-            .attr("until", room.head.aff.to_string())
-            .children(room.affiliations.since(since.unwrap_or(0)).map(item));
-        self.ask(&to.jid, "set", list.payload(), Asked::Affiliations);
+            .attr("until", room.head.aff.to_string());
+        let pages = self.pages(to.domain(), room.affiliations.since(since.unwrap_or(0)).map(item));
+        let last = pages.len() - 1;
+        for (n, page) in pages.into_iter().enumerate() {
+            let more = (n < last).then_some("true");
+            let list = list.clone().attr_opt("more", more).children(page);
+            let what = if n == last { Asked::Affiliations } else { Asked::Told };
+            self.ask(&to.jid, "set", list.payload(), what);
+        }
     }
 
     /// The instances of the room, ourselves first.

@@ -46,10 +46,8 @@ impl Instance {
         let now = self.turn.now;
         self.room_mut().replication.remember_redirect(from.to_bare(), now);
         let uri = format!("xmpp:{shadow}?join");
-        self.turn.refuse(
-            stanza,
-            StanzaError::new(Condition::Redirect(uri)).because("This room is also at a service near you."),
-        );
+        let elsewhere = StanzaError::new(Condition::Redirect(uri));
+        self.refuse_entry(stanza, &elsewhere.because("This room is also at a service near you."));
         let mut direct = El::new("x", ns::CONFERENCE).attr("jid", shadow.as_str());
         direct = direct.attr("reason", "The same room, at a service near you.");
         if let Some(password) = self.room().config.password.as_deref() {

@@ -220,8 +220,12 @@ impl Instance {
         }
         let items = request.children().filter(|child| child.is("item", ns::SYNC));
         let changed = items.map(|item| read_standing(item, until)).collect::<Result<Vec<_>, _>>()?;
-        let news = changed.into_iter().filter(|(_, standing, _)| standing.n > known).collect();
-        self.room_mut().head.aff = known.max(until);
+        let held = |jid: &Address| self.room().affiliations.entry(jid).map_or(0, |standing| standing.n);
+        let news = changed.into_iter().filter(|(jid, standing, _)| standing.n > held(jid)).collect();
+        // A list in several parts has this version only with its last one.
+        if !matches!(request.attr("more"), Some("true" | "1")) {
+            self.room_mut().head.aff = known.max(until);
+        }
         self.save_head();
         self.set_standings(news);
         self.turn.send(stanza.result());
@@ -331,6 +335,7 @@ impl Instance {
         self.end(&Ending {
             alternate: stone.attr("alt").and_then(|alt| Address::parse(alt).ok()),
             reason: stone.get_child("reason", ns::SYNC).map(Element::text),
+            password: None,
         });
         Ok(())
     }

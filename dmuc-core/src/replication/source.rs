@@ -168,7 +168,7 @@ impl Instance {
         if core_only {
             self.set_placement(peer.domain(), Placement::Placed);
         } else {
-            self.send_occupants(&instance.jid, Asked::Occupants);
+            self.send_occupants(&instance.jid, &Asked::Occupants);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Moderator and admin use cases (XEP-0045 §8, §9): lists, and changes of role and affiliation.
 
+use std::collections::BTreeSet;
+
 use minidom::Element;
 
 use crate::address::Address;
@@ -22,7 +24,7 @@ pub(crate) struct Actor {
 }
 
 /// One `<item/>` of a change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Order {
     pub jid: Option<Address>,
     pub nick: Option<Nick>,
@@ -33,7 +35,7 @@ pub(crate) struct Order {
 
 impl Order {
     pub fn about(jid: Address) -> Self {
-        Self { jid: Some(jid), nick: None, affiliation: None, role: None, reason: None }
+        Self { jid: Some(jid), ..Self::default() }
     }
 
     /// As an `<item/>`, for a peer.
@@ -107,16 +109,13 @@ impl Instance {
         }
     }
 
-    /// Bans and members are for admins, and members for occupants if the room shows them; admins and owners are for
-    /// owners and admins.
+    /// Admins see the lists of those up to their own rank, so that the list of owners is the owners'; the list of
+    /// members is shown to others as the room is configured.
     fn may_list(&self, actor: &Actor, affiliation: Affiliation) -> Result<(), StanzaError> {
-        let members_shown = affiliation == Affiliation::Member
-            && actor.role > Role::None
-            && self.room().config.get_member_list.contains(&actor.role);
-        if actor.affiliation >= Affiliation::Admin || members_shown {
-            return Ok(());
-        }
-        Err(Condition::Forbidden.into())
+        let by_rank = actor.affiliation >= Affiliation::Admin.max(affiliation);
+        let as_member = affiliation == Affiliation::Member
+            && self.room().config.may_get_member_list(actor.affiliation, actor.role);
+        if by_rank || as_member { Ok(()) } else { Err(Condition::Forbidden.into()) }
     }
 
     fn affiliation_items(&self, affiliation: Affiliation) -> Vec<El> {
@@ -164,9 +163,10 @@ impl Instance {
     /// Whether all of a change is allowed; one refusal refuses it whole (XEP-0045 §9.2 and others).
     pub(crate) fn check_orders(&self, actor: &Actor, orders: &[Order]) -> Result<(), StanzaError> {
         orders.iter().try_for_each(|order| match (order.affiliation, order.role) {
-            (Some(affiliation), _) => self.check_affiliation(actor, order, affiliation),
+            (Some(affiliation), None) => self.check_affiliation(actor, order, affiliation),
             (None, Some(role)) => self.check_role(actor, order, role),
-            (None, None) => Err(Condition::BadRequest.into()),
+            // Both at once may not be changed, nor nothing (XEP-0045 §17.4).
+            _ => Err(Condition::BadRequest.into()),
         })?;
         self.keep_an_owner(orders)
     }
@@ -176,7 +176,22 @@ impl Instance {
         if jid == actor.jid && to == Affiliation::Outcast {
             return Err(StanzaError::new(Condition::Conflict).because("You cannot ban yourself."));
         }
-        may_change_affiliation(actor.affiliation, self.affiliation(&jid), to).map_err(StanzaError::from)
+        may_change_affiliation(actor.affiliation, self.affiliation(&jid), to)?;
+        if self.policy.is_admin(&jid) && to < Affiliation::Owner {
+            return Err(StanzaError::new(Condition::NotAllowed).because("They administer the service."));
+        }
+        self.check_reservation(order, &jid)
+    }
+
+    /// A nick is reserved for one user.
+    fn check_reservation(&self, order: &Order, jid: &Address) -> Result<(), StanzaError> {
+        let Some(nick) = order.nick.as_ref().filter(|_| order.jid.is_some()) else { return Ok(()) };
+        match self.room().affiliations.holder_of(&nick.key()) {
+            Some(holder) if holder != jid => {
+                Err(StanzaError::new(Condition::Conflict).because("That nickname is reserved."))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_role(&self, actor: &Actor, order: &Order, to: Role) -> Result<(), StanzaError> {
@@ -185,23 +200,23 @@ impl Instance {
         may_change_role(actor.role, actor.affiliation, affiliation, role, to).map_err(StanzaError::from)
     }
 
-    /// A room never loses its last owner (XEP-0045 §10.3).
-    fn keep_an_owner(&self, orders: &[Order]) -> Result<(), StanzaError> {
-        let after = |jid: &Address| {
-            orders
-                .iter()
-                .rev()
-                .find(|order| order.jid.as_ref() == Some(jid))
-                .and_then(|order| order.affiliation)
-        };
-        let list = &self.room().affiliations;
-        let kept =
-            list.with(Affiliation::Owner).any(|(jid, _)| after(jid).is_none_or(|a| a == Affiliation::Owner));
-        let gained = orders.iter().any(|order| order.affiliation == Some(Affiliation::Owner));
-        if kept || gained || list.with(Affiliation::Owner).next().is_none() {
-            return Ok(());
+    /// A room never loses its last owner (XEP-0045 §10.4).
+    pub(crate) fn keep_an_owner(&self, orders: &[Order]) -> Result<(), StanzaError> {
+        let owners = self.room().affiliations.with(Affiliation::Owner);
+        let mut owners: BTreeSet<Address> = owners.map(|(jid, _)| jid.clone()).collect();
+        let had = !owners.is_empty();
+        for order in orders {
+            let (Some(affiliation), Ok(jid)) = (order.affiliation, self.order_jid(order)) else { continue };
+            if affiliation == Affiliation::Owner {
+                owners.insert(jid);
+            } else {
+                owners.remove(&jid);
+            }
         }
-        Err(StanzaError::new(Condition::Conflict).because("A room needs an owner."))
+        if had && owners.is_empty() {
+            return Err(StanzaError::new(Condition::Conflict).because("A room needs an owner."));
+        }
+        Ok(())
     }
 
     /// The bare JID (or domain) that an order is about, directly or by nick.
@@ -219,7 +234,7 @@ impl Instance {
     }
 
     /// Does what was ordered and checked: removals where the occupant is, all else through the source. `request` is
-    /// answered when all is done.
+    /// answered when all is done: after those kicked have heard of it, before the others do (XEP-0045 §8.2, §9).
     pub(crate) fn carry_out_or_propose(
         &mut self,
         actor: &Actor,
@@ -227,32 +242,47 @@ impl Instance {
         request: Option<&Stanza>,
     ) {
         let (kicks, mints): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::is_kick);
-        let elsewhere = kicks.into_iter().filter(|kick| !self.kick_here(actor, kick)).collect::<Vec<_>>();
+        let (here, elsewhere): (Vec<Order>, Vec<Order>) =
+            kicks.into_iter().partition(|kick| self.is_for_us(kick));
+        let kicked: Vec<_> = here.iter().filter_map(|kick| self.put_out_by(actor, kick)).collect();
         let cause = request.map(Cause::of);
         let mut waits = false;
         for kick in elsewhere {
             waits |= self.forward_kick(actor, &kick, cause.clone().filter(|_| !waits));
         }
-        if !mints.is_empty() && self.is_source() {
-            self.mint_orders(Some(actor), &mints);
-        } else if !mints.is_empty() {
+        let proposed = !mints.is_empty() && !self.is_source();
+        if proposed {
             self.propose_orders(actor, &mints, cause.filter(|_| !waits));
-            waits = true;
         }
-        if let Some(request) = request.filter(|_| !waits) {
+        if let Some(request) = request.filter(|_| !waits && !proposed) {
             self.turn.send(request.result());
         }
+        if !mints.is_empty() && !proposed {
+            self.mint_orders(Some(actor), &mints);
+        }
+        kicked.iter().for_each(|(occupant, notice)| self.tell_departure(occupant, notice));
+    }
+
+    /// Whether whoever is kicked is here, or nowhere any more.
+    fn is_for_us(&self, kick: &Order) -> bool {
+        self.order_occupant(kick).map_or(true, |target| self.room().occupants.is_here(target))
+    }
+
+    fn put_out_by(&mut self, actor: &Actor, kick: &Order) -> Option<(Occupant, Notice)> {
+        let id = self.order_occupant(kick).ok()?.id();
+        let actor = actor.nick.as_ref().map(|nick| nick.as_str().to_owned());
+        let notice = Notice { gone: true, actor, reason: kick.reason.clone(), ..Notice::codes(&[307]) };
+        Some((self.put_out(&id, &notice)?, notice))
     }
 
     /// Removes an occupant of this instance (XEP-0045 §8.2); false if it is at another.
     pub(crate) fn kick_here(&mut self, actor: &Actor, kick: &Order) -> bool {
-        let Ok(target) = self.order_occupant(kick) else { return true };
-        if !self.speaks_for(target) {
+        if !self.is_for_us(kick) {
             return false;
         }
-        let (id, actor) = (target.id(), actor.nick.as_ref().map(|nick| nick.as_str().to_owned()));
-        let notice = Notice { gone: true, actor, reason: kick.reason.clone(), ..Notice::codes(&[307]) };
-        self.remove(&id, &notice);
+        if let Some((occupant, notice)) = self.put_out_by(actor, kick) {
+            self.tell_departure(&occupant, &notice);
+        }
         true
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
+use crate::nick::{Nick, NickKey};
 use crate::room::roles::{Affiliation, Role};
 
 /// What the list says of one bare JID or domain.
@@ -29,11 +30,26 @@ pub struct Standing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Affiliations {
     entries: BTreeMap<Address, Standing>,
+    /// Who has reserved a nick; asked on every join.
+    nicks: BTreeMap<NickKey, Address>,
+}
+
+impl Standing {
+    fn nick_key(&self) -> Option<NickKey> {
+        self.nick.as_deref().and_then(|nick| Nick::parse(nick).ok()).map(|nick| nick.key())
+    }
 }
 
 impl Affiliations {
     /// Sets an entry.
     pub fn set(&mut self, jid: Address, standing: Standing) {
+        let (old, new) = (self.entries.get(&jid).and_then(Standing::nick_key), standing.nick_key());
+        if let Some(old) = old.filter(|key| self.nicks.get(key) == Some(&jid)) {
+            self.nicks.remove(&old);
+        }
+        if let Some(new) = new {
+            self.nicks.insert(new, jid.clone());
+        }
         self.entries.insert(jid, standing);
     }
 
@@ -41,6 +57,12 @@ impl Affiliations {
     #[must_use]
     pub fn entry(&self, jid: &Address) -> Option<&Standing> {
         self.entries.get(jid.bare_str())
+    }
+
+    /// What the list says of exactly this bare JID or domain.
+    #[must_use]
+    pub fn listed(&self, jid: &Address) -> Affiliation {
+        self.entry(jid).map_or(Affiliation::None, |standing| standing.affiliation)
     }
 
     /// The affiliation of a user: its own entry, or an outcast's of its domain.
@@ -75,15 +97,8 @@ impl Affiliations {
 
     /// Who has reserved a nick.
     #[must_use]
-    pub fn holder_of(&self, key: &crate::nick::NickKey) -> Option<&Address> {
-        let holds = |standing: &Standing| {
-            standing
-                .nick
-                .as_deref()
-                .and_then(|nick| crate::nick::Nick::parse(nick).ok())
-                .is_some_and(|n| n.key() == *key)
-        };
-        self.entries.iter().find(|(_, standing)| holds(standing)).map(|(jid, _)| jid)
+    pub fn holder_of(&self, key: &NickKey) -> Option<&Address> {
+        self.nicks.get(key)
     }
 
     /// Every entry.

@@ -3,6 +3,8 @@
 //! Every instance draws the same consequences from the same list. Each removes only its own occupants; the others hear
 //! of it from there.
 
+use std::collections::BTreeMap;
+
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::record::part;
@@ -24,12 +26,15 @@ impl Instance {
     pub(crate) fn mint_orders(&mut self, actor: Option<&Actor>, orders: &[Order]) {
         let before = self.room().head.aff;
         let n = before + 1;
-        let mut changed = Vec::new();
+        let actor = actor.and_then(|actor| actor.nick.as_ref()).map(|nick| nick.as_str().to_owned());
+        let mut changed: Vec<(Address, Standing, Deed)> = Vec::new();
         for order in orders {
             let Ok(jid) = self.order_jid(order) else { continue };
-            let standing = self.ordered_standing(&jid, order, n);
-            let actor = actor.and_then(|actor| actor.nick.as_ref()).map(|nick| nick.as_str().to_owned());
-            changed.push((jid, standing, Deed { actor, reason: order.reason.clone() }));
+            // Two items about one user add up.
+            let earlier = changed.iter().position(|(other, ..)| *other == jid).map(|at| changed.remove(at).1);
+            let old = earlier.as_ref().or_else(|| self.room().affiliations.entry(&jid));
+            let standing = ordered_standing(old, order, n);
+            changed.push((jid, standing, Deed { actor: actor.clone(), reason: order.reason.clone() }));
         }
         self.room_mut().head.aff = n;
         self.save_head();
@@ -37,29 +42,21 @@ impl Instance {
         self.push_affiliations(before);
     }
 
-    fn ordered_standing(&self, jid: &Address, order: &Order, n: u64) -> Standing {
-        let old = self.room().affiliations.entry(jid);
-        let affiliation = order.affiliation.unwrap_or(old.map_or(Affiliation::None, |old| old.affiliation));
-        let reserved = order.affiliation.and(order.nick.as_ref()).map(|nick| nick.as_str().to_owned());
-        let kept = old.and_then(|old| old.nick.clone()).filter(|_| affiliation > Affiliation::None);
-        let nick =
-            if affiliation > Affiliation::None && order.jid.is_some() { reserved.or(kept) } else { kept };
-        let role = if order.affiliation.is_some() { None } else { order.role };
-        Standing { affiliation, nick, reason: order.reason.clone(), role, n }
-    }
-
-    /// Puts entries into the list and draws the consequences.
+    /// Puts entries into the list and draws the consequences: once for each occupant, when all entries are in.
     pub(crate) fn set_standings(&mut self, changed: Vec<(Address, Standing, Deed)>) {
-        for (jid, standing, deed) in changed {
-            let concerned = self.room().occupants.matching(&jid);
-            let before: Vec<(OccupantId, Affiliation)> = concerned
-                .into_iter()
-                .filter_map(|id| Some((id.clone(), self.affiliation_of(self.room().occupants.get(&id)?))))
-                .collect();
+        let mut concerned: BTreeMap<OccupantId, (Affiliation, Deed)> = BTreeMap::new();
+        for (jid, _, deed) in &changed {
+            for id in self.room().occupants.matching(jid) {
+                let Some(occupant) = self.room().occupants.get(&id) else { continue };
+                let was = self.affiliation_of(occupant);
+                concerned.entry(id).or_insert_with(|| (was, Deed::default())).1 = deed.clone();
+            }
+        }
+        for (jid, standing, _) in changed {
             self.turn.put(&part::affiliation(&jid), &standing);
             self.room_mut().affiliations.set(jid, standing);
-            before.iter().for_each(|(id, old)| self.reconsider(id, *old, &deed, 321));
         }
+        concerned.iter().for_each(|(id, (was, deed))| self.reconsider(id, *was, deed, 321));
     }
 
     /// Draws the consequences for one occupant: out, another role, or only shown anew. `lost_membership` is the status
@@ -103,6 +100,21 @@ impl Instance {
         self.save_occupant(&changed);
         let notice = Notice { actor: deed.actor.clone(), reason: deed.reason.clone(), ..Notice::default() };
         self.announce(&changed, &notice);
+        let config = self.room().config.clone();
+        if config.broadcasts(occupant.role) && !config.broadcasts(role) {
+            self.show_or_hide(&changed, true);
+        }
+        let sees_more = config.whois.shows_to(role) && !config.whois.shows_to(occupant.role);
+        if sees_more && self.room().occupants.is_here(&changed) {
+            self.show_real_addresses_to(&changed);
+        }
+    }
+
+    /// A new moderator learns the real addresses that were hidden from it.
+    fn show_real_addresses_to(&mut self, moderator: &Occupant) {
+        for client in moderator.sessions.iter().filter_map(|session| session.jid.as_ref()) {
+            self.show_everyone_to(client, moderator.role, &moderator.id());
+        }
     }
 
     /// Draws the consequences of a new configuration for everyone (XEP-0045 §10.2, status 322).
@@ -131,4 +143,18 @@ impl Instance {
         self.set_standings(vec![(jid.clone(), standing, Deed::default())]);
         self.push_affiliations(before);
     }
+}
+
+/// What becomes of an entry of the list. An affiliation that changes takes a granted role with it; a nick stays
+/// reserved as long as there is an affiliation.
+fn ordered_standing(old: Option<&Standing>, order: &Order, n: u64) -> Standing {
+    let Some(affiliation) = order.affiliation else {
+        let old = old.cloned();
+        let (affiliation, nick, reason) =
+            old.map_or_else(Default::default, |o| (o.affiliation, o.nick, o.reason));
+        return Standing { affiliation, nick, reason, role: order.role, n };
+    };
+    let reserved = order.nick.as_ref().filter(|_| order.jid.is_some()).map(|nick| nick.as_str().to_owned());
+    let nick = reserved.or_else(|| old?.nick.clone()).filter(|_| affiliation > Affiliation::None);
+    Standing { affiliation, nick, reason: order.reason.clone(), role: None, n }
 }

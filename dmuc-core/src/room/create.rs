@@ -17,22 +17,27 @@ use crate::room::config::Config;
 use crate::room::history::History;
 use crate::room::occupants::Occupants;
 use crate::room::roles::Affiliation;
-use crate::stanza::{Condition, Stanza, StanzaError};
-use crate::storage::{Change, RoomUid};
+use crate::stanza::{Condition, Kind, Stanza, StanzaError};
+use crate::storage::{Change, RoomUid, Tombstone};
 
 impl Instance {
     /// A stanza for an address without a room: the wish to enter creates one.
     pub(crate) fn handle_vacant(&mut self, stanza: &Stanza) {
-        let joins = stanza.kind == crate::stanza::Kind::Presence && stanza.ty().is_empty();
-        if !joins {
-            let leaves = stanza.kind == crate::stanza::Kind::Presence && stanza.ty() == "unavailable";
-            if !leaves {
-                self.turn.refuse(stanza, self.vacancy());
+        match (stanza.kind, stanza.ty()) {
+            (Kind::Presence, "")
+                if is_muc_join(stanza) || stanza.to.as_ref().is_none_or(Address::is_bare) =>
+            {
+                self.handle_creation(stanza);
             }
-            return;
+            (Kind::Presence, "") => self.tell_that_it_is_out(stanza),
+            (Kind::Presence, "unavailable" | "probe") => {}
+            _ => self.turn.refuse(stanza, self.vacancy()),
         }
+    }
+
+    fn handle_creation(&mut self, stanza: &Stanza) {
         match self.admit_creation(stanza) {
-            Err(refusal) => self.turn.refuse(stanza, refusal),
+            Err(refusal) => self.refuse_entry(stanza, &refusal),
             Ok(creator) => {
                 self.create(&creator);
                 self.handle_join(stanza, true);
@@ -40,8 +45,13 @@ impl Instance {
         }
     }
 
+    /// What is left of the room that was here, as long as the address may not be used again.
+    pub(crate) fn blocking(&self) -> Option<&Tombstone> {
+        self.tombstone.as_ref().filter(|stone| stone.blocks_until > self.turn.now)
+    }
+
     fn vacancy(&self) -> StanzaError {
-        match &self.tombstone {
+        match self.blocking() {
             Some(stone) => {
                 let uri = stone.alternate.as_ref().map(|jid| format!("xmpp:{jid}?join"));
                 StanzaError::new(Condition::Gone(uri)).because("This room has been destroyed.")
@@ -55,7 +65,7 @@ impl Instance {
             (Some(from), Some(to)) => (from, to),
             _ => return Err(Condition::BadRequest.into()),
         };
-        if self.tombstone.is_some() {
+        if self.blocking().is_some() {
             return Err(self.vacancy());
         }
         self.read_nick(to)?;

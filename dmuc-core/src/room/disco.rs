@@ -2,6 +2,7 @@
 
 use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
 
+use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
 use crate::room::roles::Affiliation;
@@ -19,6 +20,7 @@ const FEATURES: &[&str] = &[
     ns::MUC_STABLE_ID,
     "http://jabber.org/protocol/muc#roomconfig",
     "jabber:iq:version",
+    ns::MUC_REQUEST,
 ];
 
 impl Instance {
@@ -26,34 +28,40 @@ impl Instance {
         let node = request.attr("node");
         match node.as_deref() {
             None => {
-                let info = self.disco_info();
+                let info = self.disco_info(stanza.from.as_ref());
                 self.turn.send(stanza.result().with(info));
             }
             Some(ns::MUC_NICK_NODE) => self.handle_reserved_nick(stanza),
+            // Nothing is kept from passing (XEP-0045 §17.1.1).
+            Some(ns::MUC_TRAFFIC_NODE) => self.turn.refuse(stanza, Condition::ServiceUnavailable),
             Some(_) => self.turn.refuse(stanza, Condition::ItemNotFound),
         }
     }
 
-    fn disco_info(&self) -> Payload {
+    fn disco_info(&self, asker: Option<&Address>) -> Payload {
         let room = self.room();
+        let name = Some(room.config.name.as_str()).filter(|name| !name.is_empty()).or(self.jid.local());
         let mut query = El::new("query", ns::DISCO_INFO).child(
             El::new("identity", ns::DISCO_INFO)
                 .attr("category", "conference")
                 .attr("type", "text")
-                .attr("name", &room.config.name),
+                .attr_opt("name", name),
         );
         let distributed = (room.config.distributed || !self.is_source()).then_some(ns::DMUC);
         for feature in FEATURES.iter().copied().chain(room.config.features()).chain(distributed) {
             query = query.child(El::new("feature", ns::DISCO_INFO).attr("var", feature));
         }
-        query.payload_child(&Payload::of(&self.room_info())).payload()
+        query.payload_child(&Payload::of(&self.room_info(asker))).payload()
     }
 
     /// The room information form; a shadow names its source in `dmuc-source`.
-    fn room_info(&self) -> DataForm {
+    fn room_info(&self, asker: Option<&Address>) -> DataForm {
         let room = self.room();
         let mut fields = room.config.info_fields();
-        fields.push(Field::text_single("muc#roominfo_subject", &room.subject.text));
+        let open = !room.config.members_only && room.config.password.is_none();
+        if open || asker.is_some_and(|asker| self.belongs(asker)) {
+            fields.push(Field::text_single("muc#roominfo_subject", &room.subject.text));
+        }
         fields.push(Field::text_single("muc#roominfo_occupants", &room.occupants.len().to_string()));
         if let Some(source) = room.head.source.as_ref().filter(|_| !self.is_source()) {
             let mut field = Field::new("dmuc-source", FieldType::JidSingle).with_value(source.as_str());
@@ -76,15 +84,17 @@ impl Instance {
         self.turn.send(stanza.result().with(query.payload()));
     }
 
-    /// The occupants, for those who are in and for everyone if the room is public.
+    /// Whether somebody is in, or on the list of those who may always come in.
+    fn belongs(&self, jid: &Address) -> bool {
+        self.room().occupants.of_session(jid).is_some() || self.affiliation(jid) >= Affiliation::Member
+    }
+
+    /// The occupants, for those who belong here: strangers get an empty list (XEP-0045 §6.5).
     pub(crate) fn handle_disco_items(&mut self, stanza: &Stanza) {
         let Some(from) = &stanza.from else { return };
-        let room = self.room();
-        let shown = room.occupants.of_session(from).is_some()
-            || (room.config.public
-                && !room.config.members_only
-                && self.affiliation(from) > Affiliation::Outcast);
-        let occupants = room.occupants.iter().filter(|_| shown);
+        let shown = self.belongs(from);
+        let broadcast = |role| self.room().config.broadcasts(role);
+        let occupants = self.room().occupants.iter().filter(|o| shown && broadcast(o.role));
         let items = occupants.map(|occupant| {
             let jid = self.nick_jid(occupant.nick.as_str());
             El::new("item", ns::DISCO_ITEMS).attr("jid", jid.as_str()).attr("name", occupant.nick.as_str())

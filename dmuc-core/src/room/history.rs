@@ -1,21 +1,36 @@
 //! The newest history, kept at hand for those who join.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
 use crate::address::Address;
 use crate::clock::Millis;
-use crate::event::Event;
+use crate::event::{Event, EventId};
 use crate::instance::occupant_id_payload;
 use crate::ns;
+use crate::room::message::is_subject_change;
 use crate::room::strip::is_reserved;
-use crate::stanza::{El, Payload, Stanza};
+use crate::stanza::{El, Payload, Stanza, Template};
 use crate::storage::{LogEntry, Recent};
 
-/// The newest events in canonical order, bounded.
+/// The newest events in canonical order, bounded. Changes of the subject are no part of it (XEP-0045 §7.2.13).
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    events: VecDeque<Event>,
+    events: VecDeque<Past>,
     max: usize,
+}
+
+/// An event, serialised for those who join once the first of them asks.
+#[derive(Debug)]
+struct Past {
+    event: Event,
+    shown: OnceLock<Arc<Template>>,
+}
+
+impl Past {
+    fn shown(&self, room: &Address) -> &Arc<Template> {
+        self.shown.get_or_init(|| Template::new(&as_past_message(&self.event, room)))
+    }
 }
 
 impl History {
@@ -27,8 +42,12 @@ impl History {
 
     /// Puts an event where it belongs; most come last.
     pub fn insert(&mut self, event: Event) {
-        let at = self.events.iter().rposition(|held| held.order() <= event.order()).map_or(0, |at| at + 1);
-        self.events.insert(at, event);
+        if is_subject_change(&event.content) {
+            return;
+        }
+        let earlier = |held: &Past| held.event.order() <= event.order();
+        let at = self.events.iter().rposition(earlier).map_or(0, |at| at + 1);
+        self.events.insert(at, Past { event, shown: OnceLock::new() });
         if self.events.len() > self.max {
             self.events.pop_front();
         }
@@ -36,38 +55,37 @@ impl History {
 
     /// Whether an event of this name is at hand.
     pub fn holds(&self, id: &crate::event::EventId) -> bool {
-        self.events.iter().any(|event| event.id == *id)
+        self.events.iter().any(|past| past.event.id == *id)
     }
 
     /// Somebody said the same at about the same time (within `within_ms`), as far as is at hand.
     pub fn has_like(&self, nick: &str, text: &str, at: Millis, within_ms: u64) -> bool {
         let near = |then: Millis| then.since(at).max(at.since(then)) <= within_ms;
         let said = |event: &Event| event.child("body", ns::STANZA).map(Payload::text).unwrap_or_default();
-        let mut events = self.events.iter().filter(|event| near(event.h.millis()));
+        let mut events = self.events.iter().map(|past| &past.event).filter(|event| near(event.h.millis()));
         events.any(|event| event.nick.as_ref().is_some_and(|own| own.as_str() == nick) && said(event) == text)
     }
 
     /// When the newest event was.
     pub fn newest(&self) -> Option<Millis> {
-        self.events.back().map(|event| event.h.millis())
+        self.events.back().map(|past| past.event.h.millis())
     }
 
-    /// The newest within limits, oldest first. `rendered` gives the size that an event counts with.
-    pub fn select(&self, limits: Recent, rendered: impl Fn(&Event) -> u64) -> Vec<&Event> {
+    /// The newest within limits, oldest first, as the room's messages.
+    pub fn select(&self, limits: Recent, room: &Address) -> Vec<Arc<Template>> {
         let mut chars = 0;
-        let mut newest: Vec<&Event> = self
-            .events
-            .iter()
-            .rev()
-            .take(limits.stanzas.map_or(usize::MAX, |n| n as usize))
-            .take_while(|event| limits.since.is_none_or(|since| event.h.millis() >= since))
-            .take_while(|event| {
-                chars += limits.chars.map_or(0, |_| rendered(event));
-                limits.chars.is_none_or(|max| chars <= max)
-            })
-            .collect();
-        newest.reverse();
-        newest
+        let fits = |past: &&Past| {
+            let Some(max) = limits.chars else { return true };
+            let shown = past.shown(room);
+            chars += (shown.head().len() + shown.tail().len()) as u64;
+            chars <= max
+        };
+        let newest = self.events.iter().rev().take(limits.stanzas.map_or(usize::MAX, |n| n as usize));
+        let recent =
+            newest.take_while(|past| limits.since.is_none_or(|since| past.event.h.millis() >= since));
+        let mut shown: Vec<_> = recent.take_while(fits).map(|past| past.shown(room).clone()).collect();
+        shown.reverse();
+        shown
     }
 }
 
@@ -93,7 +111,7 @@ pub(crate) fn as_message(event: &Event, room: &Address) -> Stanza {
     message.children.reserve(event.content.len() + 3);
     // An event of another instance keeps what its digest covers, but nobody speaks here in this room's name.
     message.children.extend(event.content.iter().filter(|child| !is_reserved(child, room)).cloned());
-    message.children.push(stanza_id(event, room));
+    message.children.push(stanza_id(event.id, room));
     message.with_opt(event.oid.as_deref().map(occupant_id_payload))
 }
 
@@ -107,6 +125,7 @@ pub(crate) fn delay(at: Millis, room: &Address) -> Payload {
     El::new("delay", ns::DELAY).attr("from", room.as_str()).attr("stamp", at.to_stamp()).payload()
 }
 
-fn stanza_id(event: &Event, room: &Address) -> Payload {
-    El::new("stanza-id", ns::SID).attr("by", room.as_str()).attr("id", event.id.to_string()).payload()
+/// `<stanza-id/>` (XEP-0359).
+pub(crate) fn stanza_id(id: EventId, room: &Address) -> Payload {
+    El::new("stanza-id", ns::SID).attr("by", room.as_str()).attr("id", id.to_string()).payload()
 }

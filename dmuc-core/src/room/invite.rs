@@ -1,24 +1,32 @@
 //! Mediated invitations (XEP-0045 §7.8.2).
 
+use std::sync::Arc;
+
 use minidom::Element;
 
 use crate::address::Address;
 use crate::instance::Instance;
+use crate::nick::Nick;
 use crate::ns;
-use crate::room::admin::{Actor, Order};
+use crate::room::admin::Order;
 use crate::room::occupants::Occupant;
 use crate::room::roles::{Affiliation, Role};
-use crate::stanza::{Condition, El, ErrorKind, Stanza, StanzaError};
+use crate::stanza::{Condition, El, ErrorKind, Kind, Stanza, StanzaError};
 
 impl Instance {
     /// An occupant asks the room to invite somebody.
     pub(crate) fn handle_invite(&mut self, stanza: &Stanza, x: &Element) {
         let invited = x.children().filter(|child| child.is("invite", ns::MUC_USER));
         let wishes: Result<Vec<_>, StanzaError> = invited.map(read_wish).collect();
+        let wishes = wishes.and_then(|wishes| match wishes.len() {
+            0..=INVITED_MAX => Ok(wishes),
+            _ => Err(StanzaError::new(Condition::PolicyViolation).because("Too many invitations at once.")),
+        });
         match wishes.and_then(|wishes| Ok((self.admit_invite(stanza)?, wishes))) {
             Err(refusal) => self.turn.refuse(stanza, refusal),
             Ok((inviter, wishes)) => {
-                wishes.iter().for_each(|(to, invite)| self.invite(&inviter, to, invite));
+                let id = stanza.id.as_deref().map_or_else(|| self.token(9), str::to_owned);
+                wishes.iter().for_each(|(to, wish)| self.invite(&inviter, to, wish, &id));
             }
         }
     }
@@ -27,10 +35,8 @@ impl Instance {
         let outside = || StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Cancel);
         let from = stanza.from.as_ref().ok_or_else(outside)?;
         let inviter = self.room().occupants.of_session(from).ok_or_else(outside)?;
-        let config = &self.room().config;
-        let affiliation = self.affiliation_of(inviter);
-        let restricted = config.members_only && !config.allow_invites;
-        if inviter.role < Role::Participant || (restricted && affiliation < Affiliation::Admin) {
+        let may = self.room().config.may_invite(self.affiliation_of(inviter));
+        if !may || inviter.role < Role::Participant {
             return Err(
                 StanzaError::new(Condition::Forbidden).because("You may not invite others to this room.")
             );
@@ -38,71 +44,83 @@ impl Instance {
         Ok(inviter.clone())
     }
 
-    fn invite(&mut self, inviter: &Occupant, to: &Address, wish: &Element) {
+    /// The room invites, in the inviter's name as it is shown here; the direct form (XEP-0249) is there for clients
+    /// that know no other.
+    fn invite(&mut self, inviter: &Occupant, to: &Address, wish: &Element, id: &str) {
         self.let_in(inviter, to);
-        let mut invite =
-            El::new("invite", ns::MUC_USER).attr("from", self.nick_jid(inviter.nick.as_str()).as_str());
-        if let Some(reason) = wish.get_child("reason", ns::MUC_USER) {
-            invite = invite.child(El::new("reason", ns::MUC_USER).text(&reason.text()));
-        }
-        if let Some(thread) = wish.get_child("continue", ns::MUC_USER) {
-            invite =
-                invite.child(El::new("continue", ns::MUC_USER).attr_opt("thread", thread.attr("thread")));
-        }
-        let mut x = El::new("x", ns::MUC_USER).child(invite);
-        let mut direct = El::new("x", ns::CONFERENCE).attr("jid", self.jid.as_str());
-        if let Some(password) = self.room().config.password.clone() {
-            x = x.child(El::new("password", ns::MUC_USER).text(&password));
-            direct = direct.attr("password", &*password);
-        }
-        let id = self.token(9);
-        let message = Stanza::new(crate::stanza::Kind::Message)
-            .with_from(&self.jid)
-            .with_to(to)
-            .with_id(&id)
-            .with(x.payload())
-            .with(direct.payload());
-        self.turn.send(message);
+        let nick = self.nick_jid(inviter.nick.as_str());
+        let reason = wish.get_child("reason", ns::MUC_USER).map(Element::text);
+        let goes_on = wish.get_child("continue", ns::MUC_USER);
+        let thread = goes_on.and_then(|goes_on| goes_on.attr("thread"));
+        let text = |name, text: &str| El::new(name, ns::MUC_USER).text(text);
+        let invite = El::new("invite", ns::MUC_USER)
+            .attr("from", nick.as_str())
+            .children(reason.as_deref().map(|reason| text("reason", reason)))
+            .children(goes_on.map(|_| El::new("continue", ns::MUC_USER).attr_opt("thread", thread)));
+        let password = self.room().config.password.as_deref();
+        let x = El::new("x", ns::MUC_USER)
+            .child(invite)
+            .children(password.map(|password| text("password", password)));
+        let direct = El::new("x", ns::CONFERENCE)
+            .attr("jid", self.jid.as_str())
+            .attr_opt("password", password)
+            .attr_opt("reason", reason)
+            .attr_opt("continue", goes_on.map(|_| "true"))
+            .attr_opt("thread", thread);
+        let message = Stanza::new(Kind::Message).with_from(&self.jid).with_to(to).with_id(id);
+        self.turn.send(message.with(x.payload()).with(direct.payload()));
     }
 
-    /// In a members-only room whoever is invited becomes a member (XEP-0045 §7.8.2).
+    /// In a members-only room whoever is invited becomes a member (XEP-0045 §7.8.2), which the source makes so.
     fn let_in(&mut self, inviter: &Occupant, to: &Address) {
         let bare = to.to_bare();
         let needed = self.room().config.members_only && self.affiliation(&bare) == Affiliation::None;
         let Some(jid) = inviter.jid.clone().filter(|_| needed) else { return };
-        let actor = Actor {
-            nick: Some(inviter.nick.clone()),
-            jid,
-            affiliation: Affiliation::Admin,
-            role: Role::Moderator,
-        };
-        let order = Order { affiliation: Some(Affiliation::Member), ..Order::about(bare) };
-        self.carry_out_or_propose(&actor, vec![order], None);
+        if self.is_source() {
+            let invited = Order { affiliation: Some(Affiliation::Member), ..Order::about(bare) };
+            self.mint_orders(None, &[invited]);
+        } else {
+            self.propose_invitation(&jid, &bare);
+        }
     }
 
-    /// Somebody who was invited declines; the inviter is told (XEP-0045 §7.8.2).
+    /// Somebody who was invited declines; the inviter is told (XEP-0045 §7.8.2). Nothing is answered, so that nobody
+    /// outside learns who is in.
     pub(crate) fn handle_decline(&mut self, stanza: &Stanza, x: &Element) {
-        let Some(from) = &stanza.from else { return };
+        let Some(from) = stanza.from.as_ref().filter(|from| self.affiliation(from) > Affiliation::Outcast)
+        else {
+            return;
+        };
         let Some(decline) = x.get_child("decline", ns::MUC_USER) else { return };
         let inviter = decline.attr("to").and_then(|to| Address::parse(to).ok());
-        let nick =
-            inviter.as_ref().filter(|to| to.bare_str() == self.jid.as_str()).and_then(Address::resource);
-        let occupant = nick
-            .and_then(|nick| crate::nick::Nick::parse(nick).ok())
-            .and_then(|nick| self.room().occupants.by_nick(&nick));
-        let Some(client) = occupant.and_then(|o| o.sessions.last()).and_then(|session| session.jid.clone())
-        else {
-            return self.turn.refuse(stanza, Condition::ItemNotFound);
+        let Some(inviter) = inviter.and_then(|to| self.inviter(&to)) else { return };
+        let reason = decline.get_child("reason", ns::MUC_USER).map(Element::text);
+        let told = El::new("decline", ns::MUC_USER)
+            .attr("from", from.bare_str())
+            .children(reason.map(|reason| El::new("reason", ns::MUC_USER).text(&reason)));
+        let mut message = Stanza::new(Kind::Message).with_from(&self.jid);
+        message.id.clone_from(&stanza.id);
+        let clients: Arc<[Address]> =
+            inviter.sessions.iter().filter_map(|session| session.jid.clone()).collect();
+        self.turn.fan_out(&message.with(El::new("x", ns::MUC_USER).child(told).payload()), clients);
+    }
+
+    /// The occupant here that a decline is for, by its address in the room or its real one.
+    fn inviter(&self, to: &Address) -> Option<Occupant> {
+        let occupants = &self.room().occupants;
+        let found = if to.bare_str() == self.jid.as_str() {
+            let nick = Nick::parse(to.resource()?).ok()?;
+            occupants.by_nick(&nick).filter(|occupant| occupants.is_here(occupant))
+        } else {
+            let bare = to.to_bare();
+            occupants.local().find(|occupant| occupant.jid.as_ref() == Some(&bare))
         };
-        let mut told = El::new("decline", ns::MUC_USER).attr("from", from.bare_str());
-        if let Some(reason) = decline.get_child("reason", ns::MUC_USER) {
-            told = told.child(El::new("reason", ns::MUC_USER).text(&reason.text()));
-        }
-        let x = El::new("x", ns::MUC_USER).child(told).payload();
-        let message = Stanza::new(crate::stanza::Kind::Message).with_from(&self.jid).with_to(&client).with(x);
-        self.turn.send(message);
+        found.cloned()
     }
 }
+
+/// Most people invited by one message.
+const INVITED_MAX: usize = 20;
 
 fn read_wish(invite: &Element) -> Result<(Address, Element), StanzaError> {
     let to = invite.attr("to").ok_or(Condition::BadRequest)?;

@@ -2,18 +2,19 @@
 
 use minidom::Element;
 
+use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
-use crate::stanza::{Condition, El, Kind, Payload, Stanza, StanzaError};
+use crate::room::occupants::Occupant;
+use crate::stanza::{Condition, El, ErrorKind, Kind, Payload, Stanza, StanzaError};
 
 impl Instance {
     /// Answers what is no proper request; true if the stanza needs nothing more (RFC 6120 §8.2.3).
     pub(crate) fn refuse_malformed_iq(&mut self, stanza: &Stanza) -> bool {
         match stanza.ty() {
             "get" | "set" if stanza.children.len() == 1 && stanza.id.is_some() => false,
-            "result" | "error" => {
-                self.room.is_none() || stanza.to.as_ref().is_none_or(crate::Address::is_bare)
-            }
+            // Nobody asked for it.
+            "result" | "error" => true,
             _ => {
                 self.turn.refuse(stanza, Condition::BadRequest);
                 true
@@ -60,8 +61,7 @@ impl Instance {
     fn handle_occupant_iq(&mut self, stanza: &Stanza) {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
         let Some(asker) = self.room().occupants.of_session(from).cloned() else {
-            let outsider = StanzaError::of_kind(Condition::NotAcceptable, crate::stanza::ErrorKind::Cancel);
-            return self.turn.refuse(stanza, outsider);
+            return self.turn.refuse(stanza, refusal_of_outsider(stanza));
         };
         let target = match self.read_nick(to).map(|nick| self.room().occupants.by_nick(&nick).cloned()) {
             Ok(Some(target)) => target,
@@ -75,13 +75,11 @@ impl Instance {
         if !self.room().occupants.is_here(&target) {
             return self.turn.refuse(stanza, Condition::ServiceUnavailable);
         }
-        let Some(client) = target.sessions.last().and_then(|session| session.jid.clone()) else { return };
+        let Some(client) = answering(&target, stanza) else { return };
         let id = stanza.id.as_deref().unwrap_or("");
-        let mut passed = stanza.clone().with_from(&self.nick_jid(asker.nick.as_str())).with_to(&client);
-        if stanza.is_request() {
-            passed.id = Some(self.remember_relay(from, id).into());
-        }
-        self.turn.send(passed);
+        let id = self.remember_relay(from, id);
+        let passed = stanza.clone().with_from(&self.nick_jid(asker.nick.as_str())).with_to(&client);
+        self.turn.send(passed.with_id(&id));
     }
 
     /// An answer to a request that was passed on: back to who asked, under the nick that was asked.
@@ -93,7 +91,10 @@ impl Instance {
             return false;
         }
         let Some((asker, original)) = self.room_mut().replication.take_relay(id) else { return false };
-        let Some(nick) = self.room().occupants.of_session(from).map(|occupant| occupant.nick.clone()) else {
+        let occupants = &self.room().occupants;
+        let account = || occupants.local().find(|occupant| occupant.jid.as_ref() == Some(from));
+        let Some(nick) = occupants.of_session(from).or_else(account).map(|occupant| occupant.nick.clone())
+        else {
             return true;
         };
         let answer =
@@ -101,6 +102,21 @@ impl Instance {
         self.turn.send(answer);
         true
     }
+}
+
+/// A non-occupant may not look at occupants (XEP-0045 §6.6), nor is it in (XEP-0410).
+fn refusal_of_outsider(stanza: &Stanza) -> StanzaError {
+    let discovers = stanza.child_in(ns::DISCO_INFO).or_else(|| stanza.child_in(ns::DISCO_ITEMS)).is_some();
+    if discovers {
+        return Condition::BadRequest.into();
+    }
+    StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Cancel)
+}
+
+/// Who answers for an occupant: the client that spoke last, or its account for what accounts keep.
+fn answering(target: &Occupant, stanza: &Stanza) -> Option<Address> {
+    let client = target.sessions.last().and_then(|session| session.jid.clone());
+    if stanza.child_in(ns::VCARD).is_some() { target.jid.clone().or(client) } else { client }
 }
 
 /// XEP-0092.

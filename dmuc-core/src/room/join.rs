@@ -12,7 +12,7 @@ use crate::room::history;
 use crate::room::occupants::{Occupant, Session};
 use crate::room::presence::Notice;
 use crate::room::roles::{Affiliation, Role};
-use crate::stanza::{Condition, ErrorKind, Payload, Stanza, StanzaError};
+use crate::stanza::{Condition, El, ErrorKind, Payload, Stanza, StanzaError};
 
 /// A wish to enter.
 #[derive(Debug)]
@@ -22,10 +22,12 @@ pub(crate) struct Wish<'a> {
     pub nick: Nick,
     pub password: Option<String>,
     pub affiliation: Affiliation,
+    /// The client is in already and wants to know everything anew.
+    pub returns: bool,
+    /// Another client of the user is in under this nick.
+    pub seated: bool,
     /// The room has been created by this very wish.
     pub creates: bool,
-    /// The nick was asked for in another spelling.
-    pub respelt: bool,
 }
 
 type Check = fn(&Instance, &Wish<'_>) -> Result<(), StanzaError>;
@@ -63,7 +65,11 @@ fn member_if_needed(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaEr
 fn password_if_needed(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     let Some(needed) = &instance.room().config.password else { return Ok(()) };
     let given = wish.password.as_deref().unwrap_or("");
-    if wish.creates || wish.affiliation == Affiliation::Owner || same_in_constant_time(needed, given) {
+    if wish.creates
+        || wish.returns
+        || wish.affiliation == Affiliation::Owner
+        || same_in_constant_time(needed, given)
+    {
         return Ok(());
     }
     Err(StanzaError::new(Condition::NotAuthorized).because("A password is required to enter this room."))
@@ -83,7 +89,8 @@ fn nick_is_free(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError>
 fn room_has_space(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     let policy = instance.policy.occupants_max;
     let max = instance.room().config.max_users.map_or(policy, |max| max.min(policy));
-    if instance.room().occupants.len() < max as usize || wish.affiliation >= Affiliation::Admin {
+    let full = instance.room().occupants.len() >= max as usize;
+    if !full || wish.seated || wish.affiliation >= Affiliation::Admin {
         return Ok(());
     }
     Err(StanzaError::of_kind(Condition::ServiceUnavailable, ErrorKind::Wait).because("The room is full."))
@@ -118,60 +125,74 @@ impl Instance {
     pub(crate) fn handle_join(&mut self, stanza: &Stanza, creates: bool) {
         let join: Muc = stanza.child("x", ns::MUC).and_then(Payload::typed).unwrap_or_default();
         match self.admit(stanza, join.password.clone(), creates) {
-            Err(refusal) => self.turn.refuse(stanza, refusal),
-            Ok((nick, respelt)) => match self.destination(stanza) {
-                Destination::Here => self.enter(stanza, &nick, &join, creates, respelt),
+            Err(refusal) => self.refuse_entry(stanza, &refusal),
+            Ok(nick) => match self.destination(stanza) {
+                Destination::Here => self.enter(stanza, &nick, &join, creates),
                 Destination::Shadow(shadow) => self.send_to_shadow(stanza, &shadow),
             },
         }
     }
 
-    fn admit(
-        &self,
-        stanza: &Stanza,
-        password: Option<String>,
-        creates: bool,
-    ) -> Result<(Nick, bool), StanzaError> {
+    /// Refuses a join; the extension says that it was one (XEP-0045 §7.2).
+    pub(crate) fn refuse_entry(&mut self, stanza: &Stanza, refusal: &StanzaError) {
+        let answer = stanza.error(refusal).map(|mut answer| {
+            answer.children.insert(0, El::new("x", ns::MUC).payload());
+            answer
+        });
+        self.turn.send_opt(answer);
+    }
+
+    fn admit(&self, stanza: &Stanza, password: Option<String>, creates: bool) -> Result<Nick, StanzaError> {
         let (from, to) = (sender(stanza)?, stanza.to.as_ref().ok_or(Condition::BadRequest)?);
         let nick = self.read_nick(to)?;
-        let respelt = to.resource() != Some(nick.as_str());
         let bare = from.to_bare();
         let affiliation = self.affiliation(&bare);
-        let wish = Wish { client: from, bare, nick, password, affiliation, creates, respelt };
+        let occupants = &self.room().occupants;
+        let returns = occupants.of_session(from).is_some();
+        let seated = occupants.by_key(&nick.key()).any(|occupant| occupant.jid.as_ref() == Some(&bare));
+        let wish = Wish { client: from, bare, nick, password, affiliation, returns, seated, creates };
         if wish.client.is_bare() {
             return Err(Condition::BadRequest.into());
         }
         ADMISSION.iter().try_for_each(|check| check(self, &wish))?;
-        Ok((wish.nick, wish.respelt))
+        Ok(wish.nick)
     }
 
-    fn enter(&mut self, stanza: &Stanza, nick: &Nick, join: &Muc, creates: bool, respelt: bool) {
+    fn enter(&mut self, stanza: &Stanza, nick: &Nick, join: &Muc, creates: bool) {
         let Ok(client) = sender(stanza).cloned() else { return };
-        let presence = self.presence_content(stanza);
-        let occupant = self.seat(&client, nick, presence);
+        let presence = self.said_by_user(stanza);
+        let (occupant, news) = self.seat(&client, nick, presence);
         self.place_for_first_user(&client);
         self.show_everyone_to(&client, occupant.role, &occupant.id());
-        self.announce_entry(&client, &occupant, creates, respelt);
+        if news {
+            self.announce_to_others(&occupant, &Notice::default());
+            self.push_presence(&occupant, &Notice::default());
+        }
+        self.welcome(stanza, &occupant, creates);
         self.send_history(&client, join);
         let subject = self.subject_message().with_to(&client);
         self.turn.send(subject);
     }
 
-    /// Puts a client into the room: with its user's other clients, or as a new occupant.
-    fn seat(&mut self, client: &Address, nick: &Nick, presence: Vec<Payload>) -> Occupant {
+    /// Puts a client into the room, with its user's other clients or as a new occupant; and whether that is news to
+    /// the others. One client more is not: they go on seeing the one that spoke last.
+    fn seat(&mut self, client: &Address, nick: &Nick, presence: Vec<Payload>) -> (Occupant, bool) {
         let bare = client.to_bare();
         let session = Session { jid: Some(client.clone()), presence };
         let here = self.here();
         let known = self.room().occupants.by_key(&nick.key()).find(|o| o.home == here).cloned();
-        let occupant = match known {
+        let (occupant, news) = match known {
             Some(mut occupant) => {
-                occupant.sessions.retain(|session| session.jid.as_ref() != Some(client));
-                occupant.sessions.push(session);
-                occupant
+                let held = occupant.sessions.iter().position(|session| session.jid.as_ref() == Some(client));
+                let held = held.map(|at| occupant.sessions.remove(at));
+                let news = held.as_ref().is_some_and(|held| held.presence != session.presence);
+                let at = if news || occupant.sessions.is_empty() { occupant.sessions.len() } else { 0 };
+                occupant.sessions.insert(at, session);
+                (occupant, news)
             }
             None => {
                 let h = self.claim_stamp();
-                Occupant {
+                let occupant = Occupant {
                     nick: nick.clone(),
                     claimed: nick.clone(),
                     home: here,
@@ -180,12 +201,13 @@ impl Instance {
                     jid: Some(bare),
                     claim: h,
                     sessions: vec![session],
-                }
+                };
+                (occupant, true)
             }
         };
         self.room_mut().occupants.insert(occupant.clone());
         self.save_occupant(&occupant);
-        occupant
+        (occupant, news)
     }
 
     /// The role that a user has on entering, by affiliation and configuration, or as a moderator granted it.
@@ -202,33 +224,27 @@ impl Instance {
         }
     }
 
-    fn announce_entry(&mut self, client: &Address, occupant: &Occupant, creates: bool, respelt: bool) {
-        let broadcast = self.room().config.presence_broadcast.contains(&occupant.role);
-        if broadcast && occupant.sessions.len() == 1 {
-            self.announce_to_others(occupant, &Notice::default());
-        }
-        self.push_presence(occupant, &Notice::default());
+    /// The presence that tells a client that it is in, under the id of its wish.
+    fn welcome(&mut self, stanza: &Stanza, occupant: &Occupant, creates: bool) {
         let room = self.room();
-        let codes =
-            [(self.is_open_about_jids(), 100), (room.config.logging, 170), (creates, 201), (respelt, 210)];
-        let mut notice =
-            Notice::codes(&codes.iter().filter(|(due, _)| *due).map(|(_, code)| *code).collect::<Vec<_>>());
-        notice.codes.push(110);
-        let presence = self.render(occupant, &notice, true).with_to(client);
+        let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(occupant.nick.as_str());
+        let codes = [
+            (self.is_open_about_jids(), 100),
+            (true, 110),
+            (room.config.logging, 170),
+            (creates, 201),
+            (respelt, 210),
+        ];
+        let due: Vec<u16> = codes.iter().filter(|(due, _)| *due).map(|(_, code)| *code).collect();
+        let mut presence = self.render(occupant, &Notice::codes(&due), true);
+        presence.to.clone_from(&stanza.from);
+        presence.id.clone_from(&stanza.id);
         self.turn.send(presence);
     }
 
     fn send_history(&mut self, client: &Address, join: &Muc) {
         let limits = history::limits(join.history.as_ref(), self.room().config.history_length, self.turn.now);
-        let render = |event: &crate::event::Event| history::as_past_message(event, &self.jid);
-        let size = |event: &crate::event::Event| render(event).to_xml().len() as u64;
-        let messages: Vec<_> = self
-            .room()
-            .history
-            .select(limits, size)
-            .into_iter()
-            .map(|event| crate::stanza::Template::new(&render(event)))
-            .collect();
+        let messages = self.room().history.select(limits, &self.jid);
         self.turn.burst(messages, client);
     }
 

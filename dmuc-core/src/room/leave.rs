@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::room::occupants::{Occupant, OccupantId};
+use crate::room::owner::Ending;
 use crate::room::presence::Notice;
 use crate::stanza::Stanza;
 use crate::storage::Change;
@@ -11,7 +12,7 @@ impl Instance {
     /// A client says that it leaves.
     pub(crate) fn handle_leave(&mut self, stanza: &Stanza) {
         let Some(from) = &stanza.from else { return };
-        let last_words = self.presence_content(stanza);
+        let last_words = self.said_by_user(stanza);
         self.client_gone(from, Notice { last_words, ..Notice::default() });
     }
 
@@ -36,36 +37,72 @@ impl Instance {
 
     fn client_gone(&mut self, client: &Address, notice: Notice) {
         let Some(occupant) = self.room().occupants.of_session(client).cloned() else { return };
+        let last = occupant.sessions.len() == 1 && self.room().occupants.len() == 1;
+        if last && self.room().head.locked && self.is_source() {
+            // Whoever created it never said what it should be (XEP-0045 §10.1.3).
+            return self.destroy(&Ending::default());
+        }
         let notice = Notice { gone: true, ..notice };
         if occupant.sessions.len() == 1 {
             self.remove(&occupant.id(), &notice);
         } else {
             self.one_client_less(occupant, client, &notice);
         }
-        self.close_if_deserted();
     }
 
-    /// The occupant stays; only this client hears that it is out.
+    /// The occupant stays; only this client hears that it is out. If it was the one that the others saw, they see the
+    /// next one.
     fn one_client_less(&mut self, mut occupant: Occupant, client: &Address, notice: &Notice) {
         let farewell = self.render(&occupant, &notice.and(110), true).with_to(client);
         self.turn.send(farewell);
+        let seen = occupant.shown_jid() == Some(client);
         occupant.sessions.retain(|session| session.jid.as_ref() != Some(client));
         self.save_occupant(&occupant);
-        self.room_mut().occupants.insert(occupant);
+        self.room_mut().occupants.insert(occupant.clone());
+        if seen {
+            self.announce(&occupant, &Notice::default());
+            self.push_presence(&occupant, &Notice::default());
+        }
     }
 
     /// Takes an occupant out and tells everybody; of our own, also the peers.
     pub(crate) fn remove(&mut self, id: &OccupantId, notice: &Notice) {
-        let Some(occupant) = self.room_mut().occupants.remove(id) else { return };
-        self.forget_occupant(&occupant);
-        let still_shown = self.room().occupants.by_key(&id.key).next().is_some();
-        if still_shown {
-            self.announce_to_self(&occupant, notice);
-        } else {
-            self.announce(&occupant, notice);
+        if let Some(occupant) = self.put_out(id, notice) {
+            self.tell_departure(&occupant, notice);
         }
-        self.push_presence(&occupant, notice);
+    }
+
+    /// Takes an occupant out; only itself is told as yet.
+    pub(crate) fn put_out(&mut self, id: &OccupantId, notice: &Notice) -> Option<Occupant> {
+        let occupant = self.room_mut().occupants.remove(id)?;
+        self.forget_occupant(&occupant);
+        self.announce_to_self(&occupant, notice);
+        Some(occupant)
+    }
+
+    /// Tells everybody else that an occupant was taken out. A role that it was granted goes with it.
+    pub(crate) fn tell_departure(&mut self, occupant: &Occupant, notice: &Notice) {
+        let still_shown = self.room().occupants.by_key(&occupant.nick.key()).next().is_some();
+        if !still_shown {
+            self.announce_to_others(occupant, notice);
+        }
+        if self.room().occupants.is_here(occupant) {
+            self.push_presence(occupant, notice);
+        }
         self.settle_nick(&occupant.claimed.key());
+        if let Some(jid) = &occupant.jid {
+            self.end_granted_role(jid);
+        }
+    }
+
+    /// Everyone at this instance has to leave since the service stops (status 332).
+    pub(crate) fn handle_service_stops(&mut self) {
+        if self.room.is_none() {
+            return;
+        }
+        let everyone: Vec<OccupantId> = self.room().occupants.local().map(Occupant::id).collect();
+        let notice = Notice { gone: true, ..Notice::codes(&[332]) };
+        everyone.iter().for_each(|id| self.remove(id, &notice));
     }
 
     /// A room that is not persistent ends when nobody is in it at any instance (XEP-0045 §10.9).
@@ -79,8 +116,9 @@ impl Instance {
     }
 }
 
-/// Conditions of a bounce that mean that nobody is there.
-const GHOSTLY: [&str; 8] = [
+/// Conditions of a bounce that mean that nobody is there (XEP-0045 §17.2); `service-unavailable` is what a server
+/// says of a client that has gone (RFC 6121 §8.5.2.2).
+const GHOSTLY: [&str; 9] = [
     "gone",
     "internal-server-error",
     "item-not-found",
@@ -89,4 +127,5 @@ const GHOSTLY: [&str; 8] = [
     "redirect",
     "remote-server-not-found",
     "remote-server-timeout",
+    "service-unavailable",
 ];

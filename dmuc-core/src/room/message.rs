@@ -5,9 +5,8 @@ use crate::instance::{Instance, occupant_id_payload};
 use crate::nick::Nick;
 use crate::ns;
 use crate::record::{Subject, part};
-use crate::room::history::{as_message, delay};
+use crate::room::history::{as_message, delay, stanza_id};
 use crate::room::occupants::Occupant;
-use crate::room::roles::Role;
 use crate::room::strip;
 use crate::stanza::{Condition, Payload, Stanza, StanzaError};
 
@@ -50,29 +49,39 @@ impl Instance {
             StanzaError::of_kind(Condition::NotAcceptable, crate::stanza::ErrorKind::Cancel)
                 .because("Only occupants may send messages to this room.")
         })?;
-        if stanza.id.as_deref().is_some_and(|id| id.len() > self.policy.id_bytes_max) {
-            return Err(StanzaError::new(Condition::PolicyViolation).because("The stanza's id is too long."));
-        }
         self.may_say(occupant, &stanza.children)?;
+        self.fits_everywhere(&stanza.children)?;
         Ok(occupant.into())
+    }
+
+    /// Whether every instance can take this, on the wire and, wrapped, in the history.
+    fn fits_everywhere(&self, content: &[Payload]) -> Result<(), StanzaError> {
+        let too = |what| Err(StanzaError::new(Condition::PolicyViolation).because(what));
+        if content.iter().any(|child| child.depth() > DEPTH_MAX) {
+            return too("The message is nested too deeply.");
+        }
+        let bytes: usize = content.iter().map(|child| child.as_xml().len()).sum();
+        let peers = self.room().replication.active();
+        match peers.map(|peer| self.list_bytes_max(peer.domain())).min() {
+            Some(max) if bytes > max => too("The message is too large for the other sites of this room."),
+            _ => Ok(()),
+        }
     }
 
     /// Whether an occupant may say this; checked where it speaks and again wherever it is heard.
     pub(crate) fn may_say(&self, occupant: &Occupant, content: &[Payload]) -> Result<(), StanzaError> {
         if is_subject_change(content) {
-            let may = occupant.role == Role::Moderator
-                || (occupant.role == Role::Participant && self.room().config.change_subject);
+            let may = self.room().config.may_change_subject(occupant.role);
             return if may { Ok(()) } else { Err(Condition::Forbidden.into()) };
         }
-        if occupant.role < Role::Participant {
+        if !occupant.role.has_voice() {
             return Err(StanzaError::new(Condition::Forbidden).because("You have no voice in this room."));
         }
         Ok(())
     }
 
     fn say(&mut self, speaker: Speaker, stanza: &Stanza) {
-        let content: Vec<Payload> =
-            stanza.children.iter().filter(|child| !strip::is_reserved(child, &self.jid)).cloned().collect();
+        let content = self.said_by_user(stanza);
         if strip::is_ephemeral(&content) {
             self.say_in_passing(&speaker, stanza, content);
         } else {
@@ -87,7 +96,7 @@ impl Instance {
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
         self.push_message(&message, &speaker.nick);
-        self.to_all_here(&message.with(occupant_id_payload(&speaker.oid)));
+        self.tell_all_here(&message.with(occupant_id_payload(&speaker.oid)));
     }
 
     /// Writes an own event, shows it here and pushes it to the peers, once it is durable.
@@ -134,7 +143,7 @@ impl Instance {
         if self.turn.now.since(event.h.millis()) > LATE_MS {
             message = message.with(delay(event.h.millis(), &self.jid));
         }
-        self.to_all_here(&message);
+        self.tell_all_here(&message);
         self.room_mut().history.insert(event);
     }
 
@@ -163,7 +172,10 @@ impl Instance {
             .with_from(&from)
             .with(Payload::text_element("subject", &subject.text));
         match subject.id {
-            Some(_) => message.with(delay(subject.h.millis(), &self.jid)),
+            Some(id) => message
+                .with(delay(subject.h.millis(), &self.jid))
+                .with(stanza_id(id, &self.jid))
+                .with_opt(subject.oid.as_deref().map(occupant_id_payload)),
             None => message,
         }
     }
@@ -171,3 +183,6 @@ impl Instance {
 
 /// An event older than this when it arrives is shown with its time.
 const LATE_MS: u64 = 10_000;
+
+/// Content nested deeper than this is refused: wrapped as history it still has to pass the limits of every reader.
+const DEPTH_MAX: usize = 32;

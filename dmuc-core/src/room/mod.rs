@@ -20,11 +20,14 @@ pub(crate) mod owner;
 pub(crate) mod presence;
 mod private;
 pub(crate) mod strip;
+mod voice;
 
+use crate::address::Address;
 use crate::instance::Instance;
+use crate::ns;
 use crate::room::create::is_muc_join;
-use crate::room::presence::Notice;
-use crate::stanza::{Condition, Kind, Stanza, StanzaError};
+use crate::room::roles::Affiliation;
+use crate::stanza::{Condition, El, Kind, Stanza, StanzaError};
 
 impl Instance {
     /// Whatever does not come from a peer.
@@ -33,8 +36,15 @@ impl Instance {
         if malformed || (stanza.kind == Kind::Iq && self.refuse_malformed_iq(stanza)) {
             return;
         }
+        if stanza.id.as_deref().is_some_and(|id| id.len() > self.policy.id_bytes_max) {
+            let error = StanzaError::new(Condition::PolicyViolation).because("The stanza's id is too long.");
+            return self.turn.refuse(stanza, error);
+        }
         if self.room.is_none() {
             return self.handle_vacant(stanza);
+        }
+        if stanza.kind != Kind::Presence && self.is_locked_to(stanza) {
+            return self.turn.refuse(stanza, Condition::ItemNotFound);
         }
         match stanza.kind {
             Kind::Presence => self.handle_presence(stanza),
@@ -43,12 +53,18 @@ impl Instance {
         }
     }
 
+    /// Until it is configured the room does not exist, but for its owner (XEP-0045 §10.1.1, §17.2).
+    fn is_locked_to(&self, stanza: &Stanza) -> bool {
+        let owner = stanza.from.as_ref().is_some_and(|from| self.affiliation(from) == Affiliation::Owner);
+        self.room().head.locked && !owner
+    }
+
     fn handle_presence(&mut self, stanza: &Stanza) {
         match stanza.ty() {
             "" => self.handle_available(stanza),
             "unavailable" => self.handle_leave(stanza),
             "error" => self.handle_bounce(stanza),
-            "probe" => {}
+            "probe" => self.handle_probe(stanza),
             _ => self.turn.refuse(stanza, Condition::BadRequest),
         }
     }
@@ -58,35 +74,34 @@ impl Instance {
         let Some(occupant) = self.room().occupants.of_session(from) else {
             return self.handle_arrival(stanza);
         };
-        let (id, same) = (occupant.id(), to.resource() == Some(occupant.nick.as_str()));
+        let (id, same) = (occupant.id(), self.read_nick(to).is_ok_and(|nick| nick == occupant.nick));
         match (to.is_bare(), same) {
-            (true, _) => self.turn.refuse(stanza, Condition::JidMalformed),
+            (true, _) => self.refuse_entry(stanza, &Condition::JidMalformed.into()),
             (_, true) if is_muc_join(stanza) => self.handle_join(stanza, false),
             (_, true) => self.handle_presence_update(&id, stanza),
             (_, false) => self.handle_nick_change(&id, stanza),
         }
     }
 
-    /// Presence of somebody who is not in: a wish to enter, or a client that wrongly believes it is in, which is told
-    /// that it is not (XEP-0045 §7.1, §7.6).
+    /// Presence of somebody who is not in: a wish to enter, or a client that wrongly believes it is in.
     fn handle_arrival(&mut self, stanza: &Stanza) {
-        if is_muc_join(stanza) || stanza.to.as_ref().is_some_and(crate::Address::is_bare) {
-            return self.handle_join(stanza, false);
+        if is_muc_join(stanza) || stanza.to.as_ref().is_some_and(Address::is_bare) {
+            self.handle_join(stanza, false);
+        } else {
+            self.tell_that_it_is_out(stanza);
         }
+    }
+
+    /// The groupchat 1.0 way of joining cannot be told from a client that has lost track, which must learn so
+    /// (XEP-0045 §7.2.17).
+    pub(crate) fn tell_that_it_is_out(&mut self, stanza: &Stanza) {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
-        let lost = Notice { gone: true, ..Notice::codes(&[110, 307, 333]) };
-        let x = crate::stanza::El::new("x", crate::ns::MUC_USER)
-            .child(
-                crate::stanza::El::new("item", crate::ns::MUC_USER)
-                    .attr("affiliation", "none")
-                    .attr("role", "none"),
-            )
-            .children(lost.codes.iter().map(|code| {
-                crate::stanza::El::new("status", crate::ns::MUC_USER).attr("code", code.to_string())
-            }));
-        let answer =
-            Stanza::presence().with_type("unavailable").with_from(to).with_to(from).with(x.payload());
-        self.turn.send(answer);
+        let item = El::new("item", ns::MUC_USER).attr("affiliation", "none").attr("role", "none");
+        let reason = El::new("reason", ns::MUC_USER).text("You are not in the room.");
+        let statuses = ["110", "307", "333"].map(|code| El::new("status", ns::MUC_USER).attr("code", code));
+        let x = El::new("x", ns::MUC_USER).child(item.child(reason)).children(statuses);
+        let answer = Stanza::presence().with_type("unavailable").with_from(to).with_to(from);
+        self.turn.send(answer.with(x.payload()));
     }
 
     fn handle_message(&mut self, stanza: &Stanza) {
@@ -100,12 +115,15 @@ impl Instance {
         }
     }
 
-    /// What is addressed to the room itself but is no groupchat: invitations.
+    /// What is addressed to the room itself but is no groupchat: invitations and requests of voice.
     fn handle_room_message(&mut self, stanza: &Stanza) {
-        let asked = stanza.child("x", crate::ns::MUC_USER).and_then(|x| x.element().ok());
+        if let Some(form) = voice::form(stanza) {
+            return self.handle_voice_form(stanza, &form);
+        }
+        let asked = stanza.child("x", ns::MUC_USER).and_then(|x| x.element().ok());
         match asked {
-            Some(x) if x.has_child("invite", crate::ns::MUC_USER) => self.handle_invite(stanza, &x),
-            Some(x) if x.has_child("decline", crate::ns::MUC_USER) => self.handle_decline(stanza, &x),
+            Some(x) if x.has_child("invite", ns::MUC_USER) => self.handle_invite(stanza, &x),
+            Some(x) if x.has_child("decline", ns::MUC_USER) => self.handle_decline(stanza, &x),
             _ => self.turn.refuse(
                 stanza,
                 StanzaError::new(Condition::BadRequest).because("Not a request that rooms know."),

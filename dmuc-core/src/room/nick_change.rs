@@ -1,5 +1,6 @@
 //! Changing one's nick (XEP-0045 §7.6).
 
+use crate::address::Address;
 use crate::instance::Instance;
 use crate::nick::{Nick, NickKey};
 use crate::room::occupants::{Occupant, OccupantId};
@@ -12,11 +13,19 @@ impl Instance {
         match self.admit_nick(id, stanza) {
             Err(refusal) => self.turn.refuse(stanza, refusal),
             Ok(nick) => {
-                let presence = self.presence_content(stanza);
+                let presence = self.said_by_user(stanza);
                 self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);
-                self.rename(id, &nick, &[]);
+                let nick = self.spelling(nick);
+                let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(nick.as_str());
+                self.rename(id, &nick, if respelt { &[210] } else { &[] });
             }
         }
+    }
+
+    /// A nick as another client of the same user spells it already.
+    fn spelling(&self, nick: Nick) -> Nick {
+        let namesake = OccupantId { key: nick.key(), home: self.here() };
+        self.room().occupants.get(&namesake).map_or(nick, |namesake| namesake.nick.clone())
     }
 
     fn admit_nick(&self, id: &OccupantId, stanza: &Stanza) -> Result<Nick, StanzaError> {
@@ -28,7 +37,7 @@ impl Instance {
         Ok(nick)
     }
 
-    /// Gives an occupant another nick and tells everybody; of our own, also the peers.
+    /// Gives an occupant another nick and tells everybody; of our own, also the peers. `codes` are for itself alone.
     pub(crate) fn rename(&mut self, id: &OccupantId, nick: &Nick, codes: &[u16]) {
         let claimed = self.room().occupants.get(id).map(|occupant| occupant.claimed.key());
         self.rename_only(id, nick, codes);
@@ -42,12 +51,13 @@ impl Instance {
         let ours = self.room().occupants.is_here(&old);
         let claim = if ours { self.claim_stamp() } else { old.claim };
         let new = Occupant { nick: nick.clone(), claimed: nick.clone(), claim, ..old.clone() };
+        let new = if ours { self.together_with_namesake(new) } else { new };
         self.room_mut().occupants.insert(new.clone());
         self.save_occupant(&new);
-        let mut leaving = Notice { gone: true, new_nick: Some(nick.clone()), ..Notice::codes(&[303]) };
-        leaving.codes.extend(codes);
+        let leaving = Notice { gone: true, new_nick: Some(nick.clone()), ..Notice::codes(&[303]) };
         self.announce(&old, &leaving);
-        self.announce(&new, &Notice::codes(codes));
+        self.announce_to_others(&new, &Notice::default());
+        self.announce_to_self(&new, &Notice::codes(codes));
         self.show_twin(&id.key);
         // With the claim to the new nick: it is what the others judge the change by.
         self.push_presence(&Occupant { claim, ..old }, &leaving);
@@ -58,5 +68,14 @@ impl Instance {
     fn show_twin(&mut self, key: &NickKey) {
         let twin = self.room().occupants.by_key(key).next().cloned();
         twin.iter().for_each(|twin| self.announce(twin, &Notice::default()));
+    }
+
+    /// A user who takes the nick under which another of its clients is in becomes one occupant with it.
+    fn together_with_namesake(&mut self, occupant: Occupant) -> Occupant {
+        let Some(namesake) = self.room_mut().occupants.remove(&occupant.id()) else { return occupant };
+        self.forget_occupant(&namesake);
+        let sessions = namesake.sessions.into_iter().chain(occupant.sessions).collect();
+        let Occupant { nick, claimed, claim, .. } = namesake;
+        Occupant { nick, claimed, claim, sessions, ..occupant }
     }
 }

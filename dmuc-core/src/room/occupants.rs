@@ -75,13 +75,20 @@ impl Occupant {
 /// The occupants, found by nick, by client, or by instance.
 #[derive(Debug, Default)]
 pub struct Occupants {
-    all: BTreeMap<OccupantId, Occupant>,
+    all: BTreeMap<OccupantId, Seat>,
     sessions: HashMap<Address, OccupantId>,
     here: Arc<str>,
     audience: Option<Audience>,
-    faces: BTreeMap<OccupantId, Face>,
+    /// Whose face is not drawn yet, so that a join need not look for them.
+    faceless: BTreeSet<OccupantId>,
     /// Those shown under another nick than they claim; few, if any.
     aliased: BTreeSet<OccupantId>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    occupant: Occupant,
+    face: Option<Face>,
 }
 
 /// An occupant's presence, serialised once for everybody who will ever need it.
@@ -122,20 +129,21 @@ impl Occupants {
         if occupant.claimed != occupant.nick {
             self.aliased.insert(id.clone());
         }
-        self.all.insert(id, occupant);
+        self.faceless.insert(id.clone());
+        self.all.insert(id, Seat { occupant, face: None });
         self.audience = None;
     }
 
     /// Takes an occupant out.
     pub fn remove(&mut self, id: &OccupantId) -> Option<Occupant> {
-        let occupant = self.all.remove(id)?;
+        let Seat { occupant, .. } = self.all.remove(id)?;
         if occupant.home == self.here {
             for jid in occupant.sessions.iter().filter_map(|session| session.jid.as_ref()) {
                 self.sessions.remove(jid);
             }
         }
         self.audience = None;
-        self.faces.remove(id);
+        self.faceless.remove(id);
         self.aliased.remove(id);
         Some(occupant)
     }
@@ -143,12 +151,12 @@ impl Occupants {
     /// By name.
     #[must_use]
     pub fn get(&self, id: &OccupantId) -> Option<&Occupant> {
-        self.all.get(id)
+        self.all.get(id).map(|seat| &seat.occupant)
     }
 
     /// Sets what one of its clients says of itself; nothing that others are found by changes.
     pub fn set_presence(&mut self, id: &OccupantId, jid: Option<&Address>, presence: Vec<Payload>) {
-        let Some(occupant) = self.all.get_mut(id) else { return };
+        let Some(Seat { occupant, .. }) = self.all.get_mut(id) else { return };
         let Some(at) =
             occupant.sessions.iter().position(|session| jid.is_none() || session.jid.as_ref() == jid)
         else {
@@ -157,30 +165,30 @@ impl Occupants {
         let mut session = occupant.sessions.remove(at);
         session.presence = presence;
         occupant.sessions.push(session);
-        self.faces.remove(id);
+        self.refresh(id);
     }
 
     /// Sets the role.
     pub fn set_role(&mut self, id: &OccupantId, role: Role) {
-        if let Some(occupant) = self.all.get_mut(id) {
-            occupant.role = role;
+        if let Some(seat) = self.all.get_mut(id) {
+            seat.occupant.role = role;
             self.audience = None;
-            self.faces.remove(id);
+            self.refresh(id);
         }
     }
 
     /// The occupant of a client at this instance.
     #[must_use]
     pub fn of_session(&self, jid: &Address) -> Option<&Occupant> {
-        self.all.get(self.sessions.get(jid)?)
+        self.get(self.sessions.get(jid)?)
     }
 
     /// The occupants shown under a nick: at most one user, in any number of instances; ours first.
     pub fn by_key(&self, key: &NickKey) -> impl Iterator<Item = &Occupant> {
         let from = OccupantId { key: key.clone(), home: "".into() };
-        let ours = self.all.get(&OccupantId { key: key.clone(), home: self.here.clone() });
+        let ours = self.get(&OccupantId { key: key.clone(), home: self.here.clone() });
         let others =
-            self.all.range(from..).take_while(move |(id, _)| id.key == *key).map(|(_, occupant)| occupant);
+            self.all.range(from..).take_while(move |(id, _)| id.key == *key).map(|(_, seat)| &seat.occupant);
         let here = self.here.clone();
         ours.into_iter().chain(others.filter(move |occupant| occupant.home != here))
     }
@@ -196,7 +204,7 @@ impl Occupants {
     #[must_use]
     pub fn remote<'a>(&'a self, home: &'a str, claimed: &Nick) -> Option<&'a Occupant> {
         let id = OccupantId { key: claimed.key(), home: home.into() };
-        match self.all.get(&id) {
+        match self.get(&id) {
             Some(occupant) if occupant.claimed.key() == id.key => Some(occupant),
             _ => self.aliased().find(|occupant| *occupant.home == *home && occupant.claimed.key() == id.key),
         }
@@ -204,17 +212,17 @@ impl Occupants {
 
     /// Those shown under another nick than they claim.
     pub fn aliased(&self) -> impl Iterator<Item = &Occupant> {
-        self.aliased.iter().filter_map(|id| self.all.get(id))
+        self.aliased.iter().filter_map(|id| self.get(id))
     }
 
     /// Everyone.
     pub fn iter(&self) -> impl Iterator<Item = &Occupant> {
-        self.all.values()
+        self.all.values().map(|seat| &seat.occupant)
     }
 
     /// Those of one instance.
     pub fn of_home<'a>(&'a self, home: &'a str) -> impl Iterator<Item = &'a Occupant> {
-        self.all.values().filter(move |occupant| occupant.home.as_ref() == home)
+        self.iter().filter(move |occupant| occupant.home.as_ref() == home)
     }
 
     /// Those of this instance.
@@ -231,7 +239,7 @@ impl Occupants {
                 .as_ref()
                 .is_some_and(|own| own == jid || (jid.local().is_none() && own.domain() == jid.as_str()))
         };
-        self.all.values().filter(matches).map(Occupant::id).collect()
+        self.iter().filter(matches).map(Occupant::id).collect()
     }
 
     /// How many there are.
@@ -262,36 +270,40 @@ impl Occupants {
 
     /// Forgets the serialised presence of an occupant whose affiliation changed.
     pub fn refresh(&mut self, id: &OccupantId) {
-        self.faces.remove(id);
+        if let Some(seat) = self.all.get_mut(id) {
+            seat.face = None;
+            self.faceless.insert(id.clone());
+        }
     }
 
     /// Everyone whose presence is not serialised yet.
-    #[must_use]
-    pub fn faceless(&self) -> Vec<&Occupant> {
-        self.all.values().filter(|occupant| !self.faces.contains_key(&occupant.id())).collect()
+    pub fn faceless(&self) -> impl Iterator<Item = (&OccupantId, &Occupant)> {
+        self.faceless.iter().filter_map(|id| Some((id, self.get(id)?)))
     }
 
     /// Keeps the serialised presence of an occupant.
-    pub fn set_face(&mut self, id: OccupantId, face: Face) {
-        self.faces.insert(id, face);
+    pub fn set_face(&mut self, id: &OccupantId, face: Face) {
+        if let Some(seat) = self.all.get_mut(id) {
+            seat.face = Some(face);
+            self.faceless.remove(id);
+        }
     }
 
-    /// The serialised presences of everyone, in order of nick.
-    pub fn faces(&self) -> impl Iterator<Item = (&OccupantId, &Face)> {
-        self.faces.iter()
+    /// Everyone with their serialised presences, in order of nick.
+    pub fn faces(&self) -> impl Iterator<Item = (&OccupantId, &Occupant, &Face)> {
+        self.all.iter().filter_map(|(id, seat)| Some((id, &seat.occupant, seat.face.as_ref()?)))
     }
 
     fn count_audience(&self) -> Audience {
-        let clients = |wanted: &dyn Fn(&Occupant) -> bool| -> Arc<[Address]> {
-            let occupants = self.all.values().filter(|occupant| self.is_here(occupant) && wanted(occupant));
-            occupants
-                .flat_map(|occupant| occupant.sessions.iter().filter_map(|session| session.jid.clone()))
-                .collect()
-        };
-        Audience {
-            all: clients(&|_| true),
-            moderators: clients(&|occupant| occupant.role == Role::Moderator),
-            others: clients(&|occupant| occupant.role != Role::Moderator),
+        let (mut all, mut moderators, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for occupant in self.local() {
+            let class = if occupant.role == Role::Moderator { &mut moderators } else { &mut others };
+            let clients = occupant.sessions.iter().filter_map(|session| session.jid.as_ref());
+            clients.for_each(|jid| {
+                all.push(jid.clone());
+                class.push(jid.clone());
+            });
         }
+        Audience { all: all.into(), moderators: moderators.into(), others: others.into() }
     }
 }

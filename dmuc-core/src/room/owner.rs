@@ -1,5 +1,6 @@
 //! Owner use cases (XEP-0045 §10): configuration and destruction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minidom::Element;
@@ -12,7 +13,7 @@ use crate::ns;
 use crate::policy::Distribute;
 use crate::record::part;
 use crate::room::admin::Order;
-use crate::room::config::{Applied, Config, FormScope, status_codes};
+use crate::room::config::{Applied, Config, FormScope, Password, list_fields, status_codes};
 use crate::room::presence::Notice;
 use crate::room::roles::Affiliation;
 use crate::stanza::{Condition, El, Payload, Stanza, StanzaError};
@@ -22,6 +23,8 @@ use crate::storage::{Change, Tombstone};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ending {
     pub alternate: Option<Address>,
+    /// What one must know to enter there.
+    pub password: Option<Password>,
     pub reason: Option<String>,
 }
 
@@ -44,7 +47,10 @@ impl Instance {
     }
 
     fn send_form(&mut self, stanza: &Stanza) {
-        let form = self.room().config.form(self.form_scope());
+        let room = self.room();
+        let mut form = room.config.form(self.form_scope());
+        let listed = |affiliation| room.affiliations.with(affiliation).map(|(jid, _)| jid);
+        form.fields.extend(list_fields(listed(Affiliation::Admin), listed(Affiliation::Owner)));
         let query = El::new("query", ns::MUC_OWNER).payload_child(&Payload::of(&form)).payload();
         self.turn.send(stanza.result().with(query));
     }
@@ -85,6 +91,7 @@ impl Instance {
         let Applied { config, admins, owners, .. } =
             self.room().config.apply_form(form, self.form_scope())?;
         let orders = self.listed_orders(admins, owners);
+        self.keep_an_owner(&orders)?;
         if !orders.is_empty() {
             self.mint_orders(None, &orders);
         }
@@ -92,29 +99,28 @@ impl Instance {
         Ok(())
     }
 
-    /// The changes that make the lists of admins and owners those of the form.
+    /// The changes that make the lists of admins and owners those of the form. Whoever is dropped from a list and is
+    /// on no other stays a member.
     fn listed_orders(&self, admins: Option<Vec<Address>>, owners: Option<Vec<Address>>) -> Vec<Order> {
-        let mut orders = Vec::new();
-        for (affiliation, wanted) in [(Affiliation::Admin, admins), (Affiliation::Owner, owners)] {
-            let Some(wanted) = wanted else { continue };
-            if affiliation == Affiliation::Owner && wanted.is_empty() {
-                continue;
+        let list = &self.room().affiliations;
+        let mut wanted: BTreeMap<Address, Affiliation> = BTreeMap::new();
+        for (affiliation, listed) in [(Affiliation::Admin, admins), (Affiliation::Owner, owners)] {
+            let Some(listed) = listed else { continue };
+            for (jid, _) in list.with(affiliation) {
+                wanted.entry(jid.clone()).or_insert(Affiliation::Member);
             }
-            let list = &self.room().affiliations;
-            let dropped = list.with(affiliation).map(|(jid, _)| jid).filter(|jid| !wanted.contains(jid));
-            let order = |to, jid: &Address| Order { affiliation: Some(to), ..Order::about(jid.clone()) };
-            orders.extend(dropped.map(|jid| order(Affiliation::Member, jid)));
-            orders.extend(
-                wanted.iter().filter(|jid| list.of(jid) != affiliation).map(|jid| order(affiliation, jid)),
-            );
+            wanted.extend(listed.into_iter().map(|jid| (jid, affiliation)));
         }
-        orders
+        let changed = wanted.into_iter().filter(|(jid, wanted)| list.listed(jid) != *wanted);
+        changed.map(|(jid, to)| Order { affiliation: Some(to), ..Order::about(jid) }).collect()
     }
 
     /// Makes a configuration the room's, with us as its source; opens a locked room; tells everybody.
     pub(crate) fn mint_config(&mut self, mut config: Config) {
         config.distributed |= self.policy.distribute == Distribute::All;
         config.distributed &= self.policy.distribute != Distribute::Never;
+        config.history_length = config.history_length.min(self.policy.history_max);
+        config.max_users = config.max_users.map(|max| max.min(self.policy.occupants_max));
         let opened = self.room().head.locked;
         if !opened && config == *self.room().config {
             return;
@@ -135,6 +141,10 @@ impl Instance {
         self.save_head();
         self.announce_statuses(&status_codes(&old, &new));
         self.reconsider_everyone();
+        if old.presence_broadcast != new.presence_broadcast {
+            let everyone: Vec<_> = self.room().occupants.iter().cloned().collect();
+            everyone.iter().for_each(|occupant| self.show_or_hide(occupant, old.broadcasts(occupant.role)));
+        }
     }
 
     /// Ends the room everywhere, with us as its source (XEP-0045 §10.9).
@@ -151,14 +161,18 @@ impl Instance {
             let notice = Notice { gone: true, destroy: Some(destroy.clone()), ..Notice::default() };
             self.announce_to_self(&occupant, &notice);
         }
-        let head = &self.room().head;
+        let room = self.room();
+        // Other services, or those who follow the address to another one, must not find a stranger's room here.
+        let distributed =
+            (room.config.distributed && !room.head.locked) || !room.replication.instances.is_empty();
+        let blocks = distributed || !self.is_source() || ending.alternate.is_some();
         let tombstone = Tombstone {
-            uid: head.uid,
+            uid: room.head.uid,
             jid: self.jid.clone(),
             at: self.turn.now,
             alternate: ending.alternate.clone(),
             reason: ending.reason.clone(),
-            blocks_until: self.turn.now.plus(self.policy.tombstone_ms),
+            blocks_until: self.turn.now.plus(if blocks { self.policy.tombstone_ms } else { 0 }),
         };
         self.turn.change(Change::Destroy(Some(tombstone.clone())));
         self.tombstone = Some(tombstone);
@@ -167,12 +181,11 @@ impl Instance {
 }
 
 fn destroy_element(ending: &Ending) -> El {
-    let destroy =
-        El::new("destroy", ns::MUC_USER).attr_opt("jid", ending.alternate.as_ref().map(Address::as_str));
-    match &ending.reason {
-        Some(reason) => destroy.child(El::new("reason", ns::MUC_USER).text(reason)),
-        None => destroy,
-    }
+    let text = |name, text: &str| El::new(name, ns::MUC_USER).text(text);
+    El::new("destroy", ns::MUC_USER)
+        .attr_opt("jid", ending.alternate.as_ref().map(Address::as_str))
+        .children(ending.password.as_deref().map(|password| text("password", password)))
+        .children(ending.reason.as_deref().map(|reason| text("reason", reason)))
 }
 
 fn read_ending(destroy: &Element) -> Result<Ending, StanzaError> {
@@ -180,6 +193,6 @@ fn read_ending(destroy: &Element) -> Result<Ending, StanzaError> {
         .attr("jid")
         .map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed))
         .transpose()?;
-    let reason = destroy.get_child("reason", ns::MUC_OWNER).map(Element::text);
-    Ok(Ending { alternate, reason })
+    let text = |name| destroy.get_child(name, ns::MUC_OWNER).map(Element::text);
+    Ok(Ending { alternate, password: text("password").map(Password::from), reason: text("reason") })
 }

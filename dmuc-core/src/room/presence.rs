@@ -54,8 +54,11 @@ impl Instance {
     /// The `muc#user` extension about an occupant.
     pub(crate) fn user_extension(&self, occupant: &Occupant, notice: &Notice, full: bool) -> Payload {
         let role = if notice.gone && notice.new_nick.is_none() { Role::None } else { occupant.role };
+        // With the room its affiliations end too.
+        let affiliation =
+            if notice.destroy.is_some() { Affiliation::None } else { self.affiliation_of(occupant) };
         let mut item = El::new("item", ns::MUC_USER)
-            .attr("affiliation", self.affiliation_of(occupant).as_str())
+            .attr("affiliation", affiliation.as_str())
             .attr("role", role.as_str())
             .attr_opt("nick", notice.new_nick.as_ref().map(Nick::as_str));
         if let Some(jid) = occupant.shown_jid().filter(|_| full) {
@@ -90,21 +93,35 @@ impl Instance {
         self.room().config.whois == Whois::Anyone
     }
 
-    /// Tells everyone here about an occupant; its own clients here get 110 on top, and its real JID.
+    /// Tells everyone here about an occupant; its own clients here get 110 on top, and its real JID. Whoever goes
+    /// hears it before the others do (XEP-0045 §7.14), whoever stays after them.
     pub(crate) fn announce(&mut self, occupant: &Occupant, notice: &Notice) {
-        if self.is_broadcast(occupant.role) {
-            self.announce_to_others(occupant, notice);
+        if notice.gone {
+            self.announce_to_self(occupant, notice);
         }
-        if self.room().occupants.is_here(occupant) {
+        self.announce_to_others(occupant, notice);
+        if !notice.gone {
             self.announce_to_self(occupant, notice);
         }
     }
 
-    fn is_broadcast(&self, role: Role) -> bool {
-        role == Role::None || self.room().config.presence_broadcast.contains(&role)
+    /// Tells everyone here but the occupant itself, if the room shows occupants of its role.
+    pub(crate) fn announce_to_others(&mut self, occupant: &Occupant, notice: &Notice) {
+        if self.room().config.broadcasts(occupant.role) {
+            self.show_to_others(occupant, notice);
+        }
     }
 
-    pub(crate) fn announce_to_others(&mut self, occupant: &Occupant, notice: &Notice) {
+    /// Shows an occupant that the room used to hide, or hides one that it used to show.
+    pub(crate) fn show_or_hide(&mut self, occupant: &Occupant, was_shown: bool) {
+        match (was_shown, self.room().config.broadcasts(occupant.role)) {
+            (true, false) => self.show_to_others(occupant, &Notice { gone: true, ..Notice::default() }),
+            (false, true) => self.show_to_others(occupant, &Notice::default()),
+            _ => {}
+        }
+    }
+
+    fn show_to_others(&mut self, occupant: &Occupant, notice: &Notice) {
         let full = self.render(occupant, notice, true);
         let audience = self.room_mut().occupants.audience();
         if self.is_open_about_jids() {
@@ -116,8 +133,11 @@ impl Instance {
         self.turn.fan_out(&plain, but(&audience.others, occupant));
     }
 
-    /// Tells an occupant's own clients about itself (status 110).
+    /// Tells an occupant's own clients here about itself (status 110).
     pub(crate) fn announce_to_self(&mut self, occupant: &Occupant, notice: &Notice) {
+        if !self.room().occupants.is_here(occupant) {
+            return;
+        }
         let presence = self.render(occupant, &notice.and(110), true);
         let own: Arc<[Address]> =
             occupant.sessions.iter().filter_map(|session| session.jid.clone()).collect();
@@ -127,14 +147,13 @@ impl Instance {
     /// Tells a client that has just come in about everyone, but for the occupant `itself`.
     pub(crate) fn show_everyone_to(&mut self, client: &Address, role: Role, itself: &OccupantId) {
         self.serialise_faces();
-        let full = role == Role::Moderator || self.is_open_about_jids();
-        let room = self.room();
-        let visible = |id: &OccupantId| room.occupants.get(id).is_some_and(|o| self.is_broadcast(o.role));
+        let Self { room: Some(room), .. } = self else { return };
+        let full = room.config.whois.shows_to(role);
         let shown: Vec<Arc<Template>> = room
             .occupants
             .faces()
-            .filter(|(id, _)| *id != itself && visible(id))
-            .map(|(_, face)| if full { face.full.clone() } else { face.plain.clone() })
+            .filter(|(id, occupant, _)| *id != itself && room.config.broadcasts(occupant.role))
+            .map(|(.., face)| if full { face.full.clone() } else { face.plain.clone() })
             .collect();
         self.turn.burst(shown, client);
     }
@@ -146,13 +165,13 @@ impl Instance {
             full: Template::new(&self.render(occupant, &notice, true)),
         };
         let missing: Vec<(OccupantId, Face)> =
-            self.room().occupants.faceless().into_iter().map(|o| (o.id(), face(o))).collect();
-        missing.into_iter().for_each(|(id, face)| self.room_mut().occupants.set_face(id, face));
+            self.room().occupants.faceless().map(|(id, occupant)| (id.clone(), face(occupant))).collect();
+        missing.into_iter().for_each(|(id, face)| self.room_mut().occupants.set_face(&id, face));
     }
 
     /// A client says something new of itself (XEP-0045 §7.7).
     pub(crate) fn handle_presence_update(&mut self, id: &OccupantId, stanza: &Stanza) {
-        let presence = self.presence_content(stanza);
+        let presence = self.said_by_user(stanza);
         self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);
         let Some(occupant) = self.room().occupants.get(id).cloned() else { return };
         self.save_occupant(&occupant);
@@ -160,9 +179,22 @@ impl Instance {
         self.push_presence(&occupant, &Notice::default());
     }
 
-    /// What of a client's presence is passed on.
-    pub(crate) fn presence_content(&self, stanza: &Stanza) -> Vec<Payload> {
-        stanza.children.iter().filter(|child| !super::strip::is_reserved(child, &self.jid)).cloned().collect()
+    /// A probe: an occupant may ask how another is; nobody else learns anything (XEP-0045 §17.3).
+    pub(crate) fn handle_probe(&mut self, stanza: &Stanza) {
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
+        let Some(asker) = self.room().occupants.of_session(from) else { return };
+        let Ok(nick) = self.read_nick(to) else { return };
+        let config = &self.room().config;
+        let itself = nick == asker.nick;
+        let asked = self.room().occupants.by_nick(&nick);
+        let answer = match asked.filter(|asked| itself || config.broadcasts(asked.role)) {
+            Some(asked) => {
+                let notice = if itself { Notice::codes(&[110]) } else { Notice::default() };
+                self.render(asked, &notice, itself || config.whois.shows_to(asker.role))
+            }
+            None => Stanza::presence().with_type("unavailable").with_from(to),
+        };
+        self.turn.send(answer.with_to(from));
     }
 }
 

@@ -2,11 +2,8 @@
 
 use crate::instance::{Instance, occupant_id_payload};
 use crate::ns;
-use crate::room::config::AllowPm;
 use crate::room::occupants::Occupant;
-use crate::room::roles::Role;
-use crate::room::strip;
-use crate::stanza::{Condition, El, ErrorKind, Stanza, StanzaError, Template};
+use crate::stanza::{Condition, El, ErrorKind, Kind, Stanza, StanzaError, Template};
 
 impl Instance {
     /// A user's message to an occupant.
@@ -24,19 +21,13 @@ impl Instance {
         let to = stanza.to.as_ref().ok_or_else(not_in)?;
         let nick = self.read_nick(to)?;
         let to = self.room().occupants.by_nick(&nick).ok_or(Condition::ItemNotFound)?;
-        self.may_whisper(from, to)?;
+        self.may_whisper(from)?;
         Ok((from.clone(), to.clone()))
     }
 
-    /// Whether the room lets one occupant write to another privately; moderators can always be reached.
-    pub(crate) fn may_whisper(&self, from: &Occupant, to: &Occupant) -> Result<(), StanzaError> {
-        let allowed = match self.room().config.allow_pm {
-            AllowPm::Anyone => true,
-            AllowPm::Participants => from.role >= Role::Participant,
-            AllowPm::Moderators => from.role == Role::Moderator,
-            AllowPm::Nobody => false,
-        };
-        if allowed || (to.role == Role::Moderator && self.room().config.allow_pm != AllowPm::Nobody) {
+    /// Whether the room lets one occupant write to another privately.
+    pub(crate) fn may_whisper(&self, from: &Occupant) -> Result<(), StanzaError> {
+        if self.room().config.allow_pm.permits(from.role) {
             return Ok(());
         }
         Err(StanzaError::new(Condition::Forbidden).because("Private messages are not allowed here."))
@@ -44,10 +35,10 @@ impl Instance {
 
     /// Delivers to all clients of an occupant here, or hands over to its instance.
     pub(crate) fn pass_private(&mut self, from: &Occupant, to: &Occupant, stanza: &Stanza) {
-        let content = stanza.children.iter().filter(|child| !strip::is_reserved(child, &self.jid)).cloned();
-        let mut message = Stanza::message(stanza.ty.as_deref().unwrap_or("chat"))
+        let mut message = Stanza::new(Kind::Message)
             .with_from(&self.nick_jid(from.nick.as_str()))
-            .with_all(content);
+            .with_all(self.said_by_user(stanza));
+        message.ty.clone_from(&stanza.ty);
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
         if !self.room().occupants.is_here(to) {

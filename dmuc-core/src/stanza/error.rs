@@ -93,6 +93,29 @@ impl Condition {
         }
     }
 
+    /// What people are told where nothing more is known.
+    fn usual_text(&self) -> &'static str {
+        match self {
+            Self::BadRequest => "The request is malformed.",
+            Self::Conflict => "That is taken already.",
+            Self::FeatureNotImplemented | Self::ServiceUnavailable => "That is not offered here.",
+            Self::Forbidden => "You do not have the privilege for this.",
+            Self::Gone(_) => "That is not here any more.",
+            Self::InternalServerError | Self::UndefinedCondition => "Something went wrong here.",
+            Self::ItemNotFound => "There is no such thing here.",
+            Self::JidMalformed => "An address is malformed.",
+            Self::NotAcceptable | Self::NotAllowed => "That is not allowed here.",
+            Self::NotAuthorized => "A password is required.",
+            Self::PolicyViolation => "That is more than this service takes.",
+            Self::RecipientUnavailable => "The one who decides cannot be reached.",
+            Self::Redirect(_) => "That is elsewhere.",
+            Self::RegistrationRequired => "Only members may do this.",
+            Self::RemoteServerNotFound | Self::RemoteServerTimeout => "The other server cannot be reached.",
+            Self::ResourceConstraint => "The service is busy; try again later.",
+            Self::UnexpectedRequest => "That comes out of order.",
+        }
+    }
+
     /// The `type` that RFC 6120 and XEP-0045 give this condition unless a case says otherwise.
     #[must_use]
     pub fn usual_kind(&self) -> ErrorKind {
@@ -161,10 +184,8 @@ impl StanzaError {
         if let Some(application) = &self.application {
             error = error.payload_child(application);
         }
-        if let Some(text) = &self.text {
-            error = error.child(El::new("text", ns::ERRORS).attr("xml:lang", "en").text(text));
-        }
-        error.payload()
+        let text = self.text.as_deref().unwrap_or_else(|| self.condition.usual_text());
+        error.child(El::new("text", ns::ERRORS).attr("xml:lang", "en").text(text)).payload()
     }
 }
 

@@ -43,6 +43,12 @@ impl Payload {
         Self::from_canonical(&canonical(xml)?)
     }
 
+    /// Reads what [`as_xml`](Self::as_xml) wrote, and nothing else.
+    fn read_back(xml: &str) -> Result<Self, NotXml> {
+        let payload = Self::from_canonical(xml)?;
+        if canonical(&payload.standalone())? == xml { Ok(payload) } else { Err(NotXml) }
+    }
+
     /// `<name>text</name>` in the stanza's namespace.
     #[must_use]
     pub fn text_element(name: &str, text: &str) -> Self {
@@ -78,6 +84,23 @@ impl Payload {
     #[must_use]
     pub fn as_xml(&self) -> &str {
         &self.xml
+    }
+
+    /// How deep its elements are nested; 1 if it has none below it.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let (mut open, mut deepest) = (0_usize, 0);
+        let bytes = self.xml.as_bytes();
+        // In canonical form `<` and `>` stand for nothing but tags.
+        for at in memchr::memchr2_iter(b'<', b'>', bytes) {
+            match (bytes[at], bytes.get(at + 1), at.checked_sub(1).map(|before| bytes[before])) {
+                (b'<', Some(b'/'), _) | (b'>', _, Some(b'/')) => open = open.saturating_sub(1),
+                (b'<', ..) => open += 1,
+                _ => {}
+            }
+            deepest = deepest.max(open);
+        }
+        deepest
     }
 
     fn standalone(&self) -> String {
@@ -141,7 +164,7 @@ impl Serialize for Payload {
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let xml = String::deserialize(deserializer)?;
-        Self::parse_xml(&xml).map_err(serde::de::Error::custom)
+        Self::read_back(&xml).map_err(serde::de::Error::custom)
     }
 }
 
@@ -236,6 +259,14 @@ impl El {
         out.push('>');
     }
 
+    /// About how many bytes it makes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let attributes: usize =
+            self.attributes.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        2 * self.name.len() + self.ns.len() + attributes + self.inner.len() + 16
+    }
+
     /// The finished payload.
     #[must_use]
     pub fn payload(self) -> Payload {
@@ -256,4 +287,33 @@ fn push_attribute(out: &mut String, name: &str, value: &str) {
     out.push_str("='");
     escape_into(out, value);
     out.push('\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{El, Payload};
+    use crate::ns;
+
+    #[test]
+    fn depth_is_counted_in_elements() {
+        let depth = |xml| Payload::parse_xml(xml).expect("well-formed").depth();
+        assert_eq!(depth("<a xmlns='x'/>"), 1);
+        assert_eq!(depth("<a xmlns='x'>/&gt;</a>"), 1);
+        assert_eq!(depth("<a xmlns='x'><b/><c><d>text</d><e/></c></a>"), 3);
+    }
+
+    #[test]
+    fn what_is_stored_comes_back_the_same() {
+        let foreign =
+            El::new("x", ns::MUC_USER).child(El::new("item", ns::MUC_USER).attr("nick", "o'<&>")).payload();
+        for payload in
+            [Payload::text_element("body", "a <b> & 'c'\n"), Payload::text_element("subject", ""), foreign]
+        {
+            let json = serde_json::to_string(&payload).expect("plain text");
+            let back: Payload = serde_json::from_str(&json).expect("own text");
+            assert_eq!(back, payload);
+            assert_eq!(back.ns(), payload.ns());
+        }
+        assert!(serde_json::from_str::<Payload>("\"<body xmlns:a='x' a:b='c' z=''>\"").is_err());
+    }
 }

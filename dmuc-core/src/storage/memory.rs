@@ -51,6 +51,8 @@ struct Logs {
     next: u64,
     positions: BTreeMap<Position, u64>,
     ids: BTreeMap<EventId, Position>,
+    /// The last frontier of logs of which every entry has expired.
+    ended: BTreeMap<(Arc<str>, u32), Frontier>,
 }
 
 fn conflict(operation: &'static str) -> StoreError {
@@ -58,12 +60,17 @@ fn conflict(operation: &'static str) -> StoreError {
 }
 
 impl Logs {
-    /// An event id names one position.
-    fn check<'a>(&self, mut entries: impl Iterator<Item = &'a LogEntry>) -> Result<(), StoreError> {
-        let moved =
-            |entry: &LogEntry| self.ids.get(&entry.event.id).is_some_and(|pos| *pos != entry.event.pos);
-        if entries.any(moved) {
-            return Err(conflict("append: the event id is held at another position"));
+    /// An event id names one position, among those held and those to come.
+    fn check<'a>(&self, entries: impl Iterator<Item = &'a LogEntry>) -> Result<(), StoreError> {
+        let mut coming: BTreeMap<EventId, &Position> = BTreeMap::new();
+        for LogEntry { event, .. } in entries {
+            let held = self.ids.get(&event.id).or_else(|| coming.get(&event.id).copied());
+            if held.is_some_and(|pos| *pos != event.pos) {
+                return Err(conflict("append: the event id is held at another position"));
+            }
+            if !self.positions.contains_key(&event.pos) {
+                coming.insert(event.id, &event.pos);
+            }
         }
         Ok(())
     }
@@ -88,6 +95,12 @@ impl Logs {
     }
 
     fn frontier(&self) -> Vec<Frontier> {
+        let mut frontier = self.ended.clone();
+        frontier.extend(self.held().into_iter().map(|log| ((log.pos.o.clone(), log.pos.i), log)));
+        frontier.into_values().collect()
+    }
+
+    fn held(&self) -> Vec<Frontier> {
         let mut frontier: Vec<Frontier> = Vec::new();
         for (pos, arrival) in &self.positions {
             let digest = self.arrived.get(arrival).and_then(|entry| entry.digest);
@@ -100,6 +113,23 @@ impl Logs {
             }
         }
         frontier
+    }
+
+    /// Drops what is stamped before `before`; a log that ends so keeps its place.
+    fn expire(&mut self, before: Millis) -> u64 {
+        let logs = self.frontier();
+        let old = |entry: &LogEntry| entry.event.h.millis() < before;
+        let dropped: Vec<LogEntry> =
+            self.arrived.extract_if(.., |_, entry| old(entry)).map(|(_, e)| e).collect();
+        for entry in &dropped {
+            self.positions.remove(&entry.event.pos);
+            self.ids.remove(&entry.event.id);
+        }
+        self.ended = logs
+            .into_iter()
+            .map(|log| ((log.pos.o.clone(), log.pos.i), Frontier { low: log.pos.s + 1, ..log }))
+            .collect();
+        dropped.len() as u64
     }
 
     fn canonical(&self) -> Vec<&LogEntry> {
@@ -144,7 +174,7 @@ impl State {
         if revision != commit.expected {
             return Err(conflict("commit: another revision"));
         }
-        self.check(uid, &commit.changes)?;
+        self.check(commit)?;
         commit.changes.iter().for_each(|change| self.apply(uid, change));
         let next = Revision(commit.expected.0 + 1);
         if let Some(room) = self.rooms.get_mut(&uid) {
@@ -154,23 +184,33 @@ impl State {
     }
 
     /// Finds whatever would refuse one of the changes, before any of them is made.
-    fn check(&self, uid: RoomUid, changes: &[Change]) -> Result<(), StoreError> {
-        let mut exists = self.rooms.contains_key(&uid);
-        for change in changes {
+    fn check(&self, commit: &RoomCommit) -> Result<(), StoreError> {
+        let mut exists = self.rooms.contains_key(&commit.lease.room);
+        for change in &commit.changes {
             match change {
                 Change::Create { jid } if exists || self.addresses.contains_key(jid) => {
                     return Err(conflict("create: there is a room already"));
+                }
+                Change::Create { jid } if self.is_blocked(jid, commit.lease.expires) => {
+                    return Err(conflict("create: a tombstone blocks the address"));
                 }
                 Change::Create { .. } => exists = true,
                 _ if !exists => return Err(conflict("commit: no such room")),
                 _ => {}
             }
         }
-        let appended = changes.iter().filter_map(|change| match change {
+        let appended = commit.changes.iter().filter_map(|change| match change {
             Change::Append(entry) => Some(entry.as_ref()),
             _ => None,
         });
-        self.logs.get(&uid).map_or(Ok(()), |logs| logs.check(appended))
+        match self.logs.get(&commit.lease.room) {
+            Some(logs) => logs.check(appended),
+            None => Logs::default().check(appended),
+        }
+    }
+
+    fn is_blocked(&self, jid: &Address, at: Millis) -> bool {
+        self.tombstones.get(jid).is_some_and(|stone| stone.blocks_until > at)
     }
 
     fn apply(&mut self, uid: RoomUid, change: &Change) {
@@ -359,16 +399,7 @@ impl HistoryStore for MemoryStore {
     async fn expire(&self, room: RoomUid, before: Millis) -> Result<u64, StoreError> {
         let mut state = self.lock();
         let Some(logs) = state.logs.get_mut(&room) else { return Ok(0) };
-        let old = |entry: &LogEntry| entry.event.h.millis() < before;
-        let dropped: Vec<u64> =
-            logs.arrived.iter().filter(|(_, entry)| old(entry)).map(|(n, _)| *n).collect();
-        for arrival in &dropped {
-            if let Some(entry) = logs.arrived.remove(arrival) {
-                logs.positions.remove(&entry.event.pos);
-                logs.ids.remove(&entry.event.id);
-            }
-        }
-        Ok(dropped.len() as u64)
+        Ok(logs.expire(before))
     }
 }
 
@@ -387,4 +418,27 @@ impl PeerPolicy for MemoryStore {
         self.lock().rules.remove(domain);
         Ok(())
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::MemoryStore;
+    use crate::storage::conformance::Builder;
+
+    #[derive(Default)]
+    struct Memory;
+
+    #[async_trait]
+    impl Builder for Memory {
+        type Store = MemoryStore;
+        type Guard = ();
+
+        async fn build(&self) -> (MemoryStore, ()) {
+            (MemoryStore::new(), ())
+        }
+    }
+
+    crate::suite!(Memory);
 }

@@ -4,7 +4,10 @@
 //! the core understands; its history is a set of logs, one per origin, read in several orders. Backends need to know
 //! neither rooms nor XMPP. The conformance suite (feature `conformance`) says whether an implementation is right.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
+mod fault;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use fault::{Fault, FaultPlan, FaultyStore, Operation};
 pub use memory::MemoryStore;
 
 use crate::address::Address;
@@ -181,7 +185,8 @@ pub trait Room: Send + Sync {
     ///
     /// To ensure correctness: a commit is durable (it survives the loss of power) before its result is given; it is
     /// refused with `Conflict`, changing nothing, if the room is at another revision than `expected` or its fence is
-    /// above the lease's. `Create` needs revision 0 and an address without room or blocking tombstone.
+    /// above the lease's. `Create` needs revision 0 and an address without room or blocking tombstone; a tombstone
+    /// blocks here if its `blocks_until` is after the end of the commit's lease, which is after the caller's now.
     /// On success the room is at `expected + 1`.
     async fn commit(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>>;
 
@@ -226,7 +231,9 @@ pub struct Frontier {
     pub pos: Position,
     /// Chain digest at `pos`, if known.
     pub digest: Option<ChainDigest>,
-    /// The lowest number held; 1 unless older ones have expired or were never fetched.
+    /// The lowest number held; 1 unless older ones have expired or were never fetched. A log of which every entry
+    /// has expired is still listed, with the last position and digest that it had and `low` one above: its origin
+    /// goes on from there, and no number is used twice.
     pub low: u64,
 }
 
@@ -235,7 +242,7 @@ pub struct Frontier {
 pub struct Recent {
     /// At most so many messages.
     pub stanzas: Option<u32>,
-    /// At most so many characters of XML in total, counted over whole stanzas.
+    /// At most so many characters of XML in total, counted over whole stanzas as [`Event::bytes`] does.
     pub chars: Option<u64>,
     /// None from before.
     pub since: Option<Millis>,
@@ -276,7 +283,7 @@ pub struct Page {
 /// The durable logs of rooms, and the archive. Withheld entries appear only in `range`.
 #[async_trait]
 pub trait HistoryStore: Send + Sync {
-    /// Appends entries, all or none; for a history store that is not the room store too.
+    /// Appends entries, all or none; for a history store that is not the room store too, so the room need not exist.
     ///
     /// To ensure correctness: idempotent by position, durable before it returns, and arrival order is the order
     /// of first appends. An event id that is held at another position is a `Conflict`.

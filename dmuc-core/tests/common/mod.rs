@@ -45,7 +45,7 @@ struct Disk {
 
 #[derive(Debug)]
 pub struct Node {
-    instance: Instance,
+    pub instance: Instance,
     outbox: Outbox,
     disk: Disk,
     timers: BTreeMap<Timer, Millis>,

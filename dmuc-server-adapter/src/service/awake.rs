@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmuc_core::io::{Action, Cause, CommitId, Input, QueryId};
+use dmuc_core::io::{Action, Cause, CommitId, Input, QueryId, Timer};
 use dmuc_core::outbox::Outbox;
 use dmuc_core::policy::ServicePolicy;
 use dmuc_core::stanza::Outbound;
@@ -75,7 +75,16 @@ impl Awake {
             }
             Err(tombstone) => (Instance::vacant(jid, tombstone, current, seed), None),
         };
-        Ok(Self::assemble(shared, instance, policy, found))
+        let mut awake = Self::assemble(shared, instance, policy, found);
+        awake.set_timers();
+        Ok(awake)
+    }
+
+    /// Timers are not in the record: a room that has just been restored sees for itself what is due.
+    fn set_timers(&mut self) {
+        if !self.instance.is_vacant() {
+            self.handle(Input::Timer(Timer::Retry));
+        }
     }
 
     fn assemble(
@@ -103,18 +112,26 @@ impl Awake {
         }
     }
 
-    /// Lives until it is vacant, unused, or failed by the store.
-    pub async fn live(mut self, mailbox: &mut Mailbox) {
-        match self.run(mailbox).await {
-            Ok(()) => debug!(room = %self.instance.jid(), "room leaves memory"),
-            Err(error) => self.fail(&error),
-        }
+    /// Lives until it is vacant, unused, or failed by the store. Gives whether it was failed with something to do
+    /// that nobody will remind it of.
+    pub async fn live(mut self, mailbox: &mut Mailbox) -> bool {
+        let failed = match self.run(mailbox).await {
+            Ok(()) => {
+                debug!(room = %self.instance.jid(), "room leaves memory");
+                false
+            }
+            Err(error) => {
+                self.fail(&error);
+                true
+            }
+        };
         while !self.unsent.is_empty() {
             self.unsent.drain().await;
         }
         if let Some(lease) = self.lease {
             lease.release().await;
         }
+        failed && !self.timers.is_empty()
     }
 
     async fn run(&mut self, mailbox: &mut Mailbox) -> Result<(), StoreError> {

@@ -56,7 +56,7 @@ impl Board {
         match storage.rules().await {
             Ok(rules) => self.publish(overlay(&self.configured, rules)),
             Err(error) => {
-                warn!(error = %super::chain(&error), "peer rules not read, the last ones stay in force")
+                warn!(error = %super::chain(&error), "peer rules not read, the last ones stay in force");
             }
         }
     }

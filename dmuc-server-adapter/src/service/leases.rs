@@ -73,7 +73,7 @@ impl Leases {
             Err(error) if error.kind == StoreErrorKind::Conflict => self.note_lost(&lease, &held),
             Err(_) if timers::now() >= lease.expires => self.note_lost(&lease, &held),
             Err(error) => {
-                warn!(room = %lease.room, error = %super::chain(&error), "lease not renewed, trying again")
+                warn!(room = %lease.room, error = %super::chain(&error), "lease not renewed, trying again");
             }
         }
     }

@@ -2,6 +2,25 @@
 //!
 //! [`Service`] is the whole of it for an embedder: give it a store, a host and a policy, and call it as the
 //! [`MucModule`] that it is.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use dmuc_core::{Address, Stanza, policy::ServicePolicy};
+//! use dmuc_server_adapter::host::Host;
+//! use dmuc_server_adapter::module::{Inbound, MucModule, Origin};
+//! use dmuc_server_adapter::service::{Service, Tuning, open_storage};
+//!
+//! async fn serve(host: Arc<dyn Host>, joins: Vec<Stanza>) -> Result<(), Box<dyn std::error::Error>> {
+//!     let policy = ServicePolicy::new(&Address::parse("chat.shakespeare.lit")?);
+//!     let service = Service::start(open_storage("memory:").await?, host, policy, Tuning::default()).await?;
+//!     for stanza in joins {
+//!         let _taken = service.handle(Inbound { stanza, origin: Origin::Session });
+//!     }
+//!     service.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
 
 mod asks;
 mod awake;
@@ -76,7 +95,7 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let runtime = Handle::current();
         let board = board::Board::read(policy, &*storage).await?;
-        let leases = leases::Leases::new(storage.clone(), uuid::Uuid::new_v4().to_string(), tuning.lease_ttl);
+        let leases = leases::Leases::new(storage.clone(), tuning.node.clone(), tuning.lease_ttl);
         let (token, ended) = mpsc::channel(1);
         let (committer, jobs) = mpsc::channel(tuning.group_max.max(1));
         let committing = runtime.spawn(committer::run(storage.clone(), jobs, tuning.group_max.max(1)));

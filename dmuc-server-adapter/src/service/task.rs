@@ -14,14 +14,25 @@ use super::rooms::{Mailbox, Token};
 
 /// Runs a room until nothing waits for it.
 pub(super) async fn run(shared: Arc<Shared>, jid: Address, mut mailbox: Mailbox, _alive: Token) {
-    while !shared.rooms.retire(&jid, &mailbox) {
+    let mut owes = false;
+    while (owes && !mailbox.is_closed()) || !shared.rooms.retire(&jid, &mailbox) {
         if mailbox.is_drained() {
-            mailbox.fill().await;
+            wait(&shared, &mut mailbox, owes).await;
         }
         match Awake::wake(&shared, &jid).await {
-            Ok(awake) => awake.live(&mut mailbox).await,
+            Ok(awake) => owes = awake.live(&mut mailbox).await,
             Err(error) => refuse_all(&shared, &jid, &mut mailbox, &error),
         }
+    }
+}
+
+/// Waits for an input; not for long if the room must do something without one.
+async fn wait(shared: &Shared, mailbox: &mut Mailbox, owes: bool) {
+    if owes {
+        // Either way the room is woken.
+        let _ = tokio::time::timeout(shared.tuning.retry_after, mailbox.fill()).await;
+    } else {
+        mailbox.fill().await;
     }
 }
 
@@ -41,10 +52,10 @@ pub(super) fn log_failure(shared: &Shared, jid: &Address, what: &str, error: &St
     let reason = super::chain(error);
     match error.kind {
         StoreErrorKind::Unavailable => {
-            warn!(room = %jid, error = %reason, left_out, "{what}: the store is away")
+            warn!(room = %jid, error = %reason, left_out, "{what}: the store is away");
         }
         StoreErrorKind::Conflict => {
-            error!(room = %jid, error = %reason, left_out, "{what}: ANOTHER NODE HAS THE ROOM")
+            error!(room = %jid, error = %reason, left_out, "{what}: ANOTHER NODE HAS THE ROOM");
         }
         _ => error!(room = %jid, error = %reason, left_out, "{what}"),
     }

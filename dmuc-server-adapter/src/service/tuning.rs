@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Limits and periods of a [`Service`](super::Service); the defaults suit a machine of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuning {
+    /// Name of this process among those that share a store: another for each, and the same after a restart, so that
+    /// it has its rooms back at once.
+    pub node: String,
     /// Most stanzas that wait for one room; more are refused with `resource-constraint`.
     pub mailbox_max: usize,
     /// Most rooms in memory at a time; stanzas for further ones are refused with `resource-constraint`.
@@ -15,6 +18,8 @@ pub struct Tuning {
     pub lease_ttl: Duration,
     /// How often the peer rules are read from the store.
     pub peers_every: Duration,
+    /// When a room that the store failed is woken again, if it still owes something to its peers.
+    pub retry_after: Duration,
     /// Most rooms whose changes are sent to the store together.
     pub group_max: usize,
     /// Most inputs of one room that wait for the store before it takes no more.
@@ -28,11 +33,13 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
+            node: "single".to_owned(),
             mailbox_max: 1024,
             rooms_awake_max: 100_000,
             hibernate_after: Duration::from_secs(300),
             lease_ttl: Duration::from_secs(30),
             peers_every: Duration::from_secs(5),
+            retry_after: Duration::from_secs(10),
             group_max: 256,
             waiting_max: 1024,
             asks_max: 16,

@@ -77,9 +77,13 @@ impl World {
     }
 
     pub async fn with(store: Arc<TestStore>, tuning: Tuning) -> Self {
-        let host = Arc::<TestHost>::default();
         let mut policy = ServicePolicy::new(&jid(CHAT));
         policy.lock_new_rooms = false;
+        Self::governed(store, tuning, policy).await
+    }
+
+    pub async fn governed(store: Arc<TestStore>, tuning: Tuning, policy: ServicePolicy) -> Self {
+        let host = Arc::<TestHost>::default();
         let service = Service::start(store.clone(), host.clone(), policy, tuning).await.unwrap();
         Self { host, store, service }
     }
@@ -113,7 +117,12 @@ impl World {
 
     /// What `who` got so far.
     pub fn got(&self, who: &str) -> Vec<Stanza> {
-        let to = jid(&format!("{who}@shakespeare.lit/x"));
+        self.got_by(&format!("{who}@shakespeare.lit/x"))
+    }
+
+    /// What an address got so far.
+    pub fn got_by(&self, to: &str) -> Vec<Stanza> {
+        let to = jid(to);
         self.host
             .sent
             .lock()

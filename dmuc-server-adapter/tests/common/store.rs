@@ -64,6 +64,21 @@ impl TestStore {
         self.disk.lock().unwrap().rooms.values().map(|(_, log)| log.len()).sum()
     }
 
+    /// The parts of this kind in all rooms.
+    pub fn parts(&self, kind: &str) -> Vec<String> {
+        let disk = self.disk.lock().unwrap();
+        let parts = disk.rooms.values().flat_map(|(found, _)| &found.parts);
+        parts.filter(|(key, _)| key.starts_with(kind)).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// Rewrites the parts of this kind in all rooms; gives how many there are.
+    pub fn edit(&self, kind: &str, edit: impl Fn(&str) -> String) -> usize {
+        let mut disk = self.disk.lock().unwrap();
+        let parts = disk.rooms.values_mut().flat_map(|(found, _)| found.parts.iter_mut());
+        let of_kind = parts.filter(|(key, _)| key.starts_with(kind));
+        of_kind.map(|(_, value)| *value = edit(value)).count()
+    }
+
     /// Leases that some node holds.
     pub fn leased(&self) -> usize {
         self.disk.lock().unwrap().leases.values().filter(|(_, node)| node.is_some()).count()

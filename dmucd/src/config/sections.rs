@@ -38,13 +38,15 @@ fn read_service(mut section: Section<'_, '_>) -> Option<ServicePolicy> {
     if !section.has("domain") {
         section.missing("domain", "missing: the domain of the service, as \"chat.example.org\"");
     }
-    let domain = section.checked("domain", domain_address);
+    let domain = section.checked("domain", |text: String| domain_address(&text));
     let parent = domain.as_ref().map(|domain| parent_domain(domain.as_str()).to_owned());
     let fallback = Address::parse("service.invalid").expect("a literal domain");
     let defaults = ServicePolicy::new(domain.as_ref().unwrap_or(&fallback));
     let policy = ServicePolicy {
         name: section.get_or("name", defaults.name),
-        user_domains: section.checked("user-domains", domains).unwrap_or(parent.into_iter().collect()),
+        user_domains: section
+            .checked("user-domains", |texts: Vec<String>| domains(&texts))
+            .unwrap_or(parent.into_iter().collect()),
         admins: section.checked("admins", bare_addresses).unwrap_or_default(),
         may_create: section.get_or("may-create", defaults.may_create),
         lock_new_rooms: section.get_or("lock-new-rooms", defaults.lock_new_rooms),
@@ -64,7 +66,7 @@ fn read_component(mut section: Section<'_, '_>) -> Option<Component> {
         section.checked("port", |port: u16| if port == 0 { Err("must not be 0".into()) } else { Ok(port) });
     let written = (section.has("secret"), section.has("secret-file"));
     let secret = section.checked("secret", non_empty_secret);
-    let from_file = section.checked("secret-file", secret_file);
+    let from_file = section.checked("secret-file", |file: String| secret_file(&file));
     match written {
         (true, true) => section.missing("secret", "there is a `secret-file` too: drop one of them"),
         (false, false) => section.missing("secret", "missing: give `secret` or `secret-file`"),
@@ -201,7 +203,7 @@ fn read_peer(mut section: Section<'_, '_>, seen: &[String]) -> Option<PeerRule> 
     if !section.has("domain") {
         section.missing("domain", "missing: the domain of the peer's MUC service");
     }
-    let check = |text: String| match domain_text(text)? {
+    let check = |text: String| match domain_text(&text)? {
         domain if seen.contains(&domain) => Err(format!("there is a peer `{domain}` above")),
         domain => Ok(domain),
     };
@@ -213,25 +215,25 @@ fn read_peer(mut section: Section<'_, '_>, seen: &[String]) -> Option<PeerRule> 
         ask: section.get_or("ask", defaults.ask),
         rooms_max: section.get_or("rooms-max", defaults.rooms_max),
         bytes_max: section.get_or("bytes-max", defaults.bytes_max),
-        vouch: section.checked("vouch", domains).unwrap_or_default(),
+        vouch: section.checked("vouch", |texts: Vec<String>| domains(&texts)).unwrap_or_default(),
     };
     section.finish();
     domain.map(|domain| PeerRule { domain, ..peer })
 }
 
-fn domain_address(text: String) -> Result<Address, String> {
-    match Address::parse(&text) {
+fn domain_address(text: &str) -> Result<Address, String> {
+    match Address::parse(text) {
         Ok(address) if address.is_bare() && address.local().is_none() => Ok(address),
         _ => Err(format!("`{text}` is not a domain")),
     }
 }
 
-fn domain_text(text: String) -> Result<String, String> {
+fn domain_text(text: &str) -> Result<String, String> {
     Ok(domain_address(text)?.as_str().to_owned())
 }
 
-fn domains(texts: Vec<String>) -> Result<Vec<String>, String> {
-    texts.into_iter().map(domain_text).collect()
+fn domains(texts: &[String]) -> Result<Vec<String>, String> {
+    texts.iter().map(|text| domain_text(text)).collect()
 }
 
 fn bare_addresses(texts: Vec<String>) -> Result<Vec<Address>, String> {
@@ -246,8 +248,8 @@ fn non_empty_secret(text: String) -> Result<Secret, String> {
     if text.is_empty() { Err("must not be empty".into()) } else { Ok(Secret::new(text)) }
 }
 
-fn secret_file(file: String) -> Result<Secret, String> {
-    let text = std::fs::read_to_string(&file).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+fn secret_file(file: &str) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err(format!("`{file}` is empty")),
         secret => Ok(Secret::new(secret.to_owned())),

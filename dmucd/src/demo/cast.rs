@@ -130,7 +130,7 @@ impl Player {
         let mut got = self.cast.lock();
         let own = got.get_mut(&self.jid)?;
         let at = own.iter().position(wanted)?;
-        own.drain(..=at).last()
+        own.drain(..=at).next_back()
     }
 
     /// Everything not seen yet.

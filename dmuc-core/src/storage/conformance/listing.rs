@@ -1,0 +1,119 @@
+//! Listing rooms.
+
+use super::Builder;
+use super::fixture::{DOMAIN, Live, address, one, put, room_address, take, tombstone, uid};
+use crate::address::Address;
+use crate::storage::{Change, Listed, Revision, RoomCommit, Storage};
+
+async fn list(store: &impl Storage, domain: &str, after: Option<&Address>, limit: u32) -> Vec<Listed> {
+    store.list(domain, after, limit).await.expect("the store can be read")
+}
+
+fn names(listed: &[Listed]) -> Vec<&str> {
+    listed.iter().filter_map(|room| room.jid.local()).collect()
+}
+
+/// In order of address, whatever the order of creation.
+pub async fn rooms_are_listed_in_order_of_address<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    assert_eq!(list(&store, DOMAIN, None, 10).await, []);
+    for (n, local) in (1..).zip(["heath", "coven", "ведьмы", "a-b", "a", "coven2", "a.b"]) {
+        Live::at(&store, room_address(local), uid(n)).await;
+    }
+    let listed = list(&store, DOMAIN, None, 100).await;
+    let mut sorted = listed.clone();
+    sorted.sort_by(|a, b| a.jid.cmp(&b.jid));
+    assert_eq!(listed, sorted);
+    assert_eq!(listed.len(), 7);
+    let coven = listed.iter().find(|room| room.jid == room_address("coven")).expect("listed");
+    assert_eq!((coven.uid, &coven.card), (uid(2), &None));
+}
+
+/// A list is of one service domain.
+pub async fn domains_are_listed_apart<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    Live::at(&store, room_address("coven"), uid(1)).await;
+    for (n, jid) in
+        (2..).zip(["coven@rooms.macbeth.lit", "x@notchat.shakespeare.lit", "x@chat.shakespeare.li"])
+    {
+        Live::at(&store, address(jid), uid(n)).await;
+    }
+    assert_eq!(names(&list(&store, DOMAIN, None, 10).await), ["coven"]);
+    assert_eq!(list(&store, "rooms.macbeth.lit", None, 10).await[0].uid, uid(2));
+    assert_eq!(list(&store, "shakespeare.lit", None, 10).await, []);
+}
+
+/// `after` need not be there any more; `limit` holds.
+pub async fn a_list_goes_on_after_an_address<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    for (n, local) in (1..).zip(["a", "b", "d", "e"]) {
+        Live::at(&store, room_address(local), uid(n)).await;
+    }
+    assert_eq!(names(&list(&store, DOMAIN, None, 2).await), ["a", "b"]);
+    assert_eq!(names(&list(&store, DOMAIN, Some(&room_address("b")), 2).await), ["d", "e"]);
+    assert_eq!(names(&list(&store, DOMAIN, Some(&room_address("c")), 9).await), ["d", "e"]);
+    assert_eq!(list(&store, DOMAIN, Some(&room_address("e")), 9).await, []);
+    assert_eq!(list(&store, DOMAIN, None, 0).await, []);
+}
+
+/// `card` is the part of that name, as it is now.
+pub async fn cards_are_listed<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    let mut room = Live::new(&store, 1).await;
+    let mut other = Live::new(&store, 2).await;
+    other.must(vec![put("cards", "not this one"), put("car", "nor this")]).await;
+    let cards = |listed: Vec<Listed>| listed.into_iter().map(|room| room.card).collect::<Vec<_>>();
+    for card in ["{\"name\":\"A Dark Cave\"}", "{\"name\":\"Düstere Höhle\"}"] {
+        room.must(vec![put("card", card)]).await;
+        assert_eq!(cards(list(&store, DOMAIN, None, 9).await), [Some(card.to_owned()), None]);
+    }
+    room.must(vec![Change::Delete { key: "card".to_owned() }]).await;
+    assert_eq!(cards(list(&store, DOMAIN, None, 9).await), [None, None]);
+}
+
+/// Neither rooms that are gone nor their tombstones are listed.
+pub async fn destroyed_rooms_are_not_listed<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    let (mut one, mut two) = (Live::new(&store, 1).await, Live::new(&store, 2).await);
+    Live::new(&store, 3).await;
+    let stone = tombstone(&one.jid, one.uid, super::fixture::NOW.plus(86_400_000));
+    one.must(vec![put("card", "1"), Change::Destroy(Some(stone))]).await;
+    two.must(vec![Change::Destroy(None)]).await;
+    assert_eq!(names(&list(&store, DOMAIN, None, 9).await), ["room-0003"]);
+}
+
+/// Pages of a long list neither miss nor repeat a room.
+pub async fn a_thousand_rooms_are_listed_by_pages<B: Builder>(builder: &B) {
+    const ROOMS: u128 = 1_050;
+    let (store, _guard) = builder.build().await;
+    for slice in (1..=ROOMS).collect::<Vec<_>>().chunks(150) {
+        create_all(&store, slice).await;
+    }
+    let mut read: Vec<Listed> = Vec::new();
+    loop {
+        let page = list(&store, DOMAIN, read.last().map(|room| &room.jid), 64).await;
+        let full = page.len() == 64;
+        read.extend(page);
+        if !full {
+            break;
+        }
+    }
+    let expected: Vec<String> = (1..=ROOMS).map(|n| format!("room-{n:04}")).collect();
+    assert_eq!(names(&read), expected);
+    assert!(read.iter().all(|room| room.card.as_deref() == Some("{}")));
+}
+
+async fn create_all(store: &impl Storage, rooms: &[u128]) {
+    let mut slice = Vec::new();
+    for n in rooms {
+        let lease = take(store, uid(*n), "node-a").await;
+        let changes = vec![Change::Create { jid: room_address(&format!("room-{n:04}")) }, put("card", "{}")];
+        slice.push(RoomCommit { lease, expected: Revision(0), changes });
+    }
+    let results = store.commit(&slice).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    if let Some(commit) = slice.first() {
+        let again = one(store, commit.clone()).await;
+        super::fixture::assert_conflict(&again);
+    }
+}
