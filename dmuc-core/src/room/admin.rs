@@ -263,9 +263,9 @@ impl Instance {
         kicked.iter().for_each(|(occupant, notice)| self.tell_departure(occupant, notice));
     }
 
-    /// Whether whoever is kicked is here, or nowhere any more.
+    /// Whether whoever is kicked is here, or nowhere any more, or at an instance that we speak for.
     fn is_for_us(&self, kick: &Order) -> bool {
-        self.order_occupant(kick).map_or(true, |target| self.room().occupants.is_here(target))
+        self.order_occupant(kick).map_or(true, |target| self.speaks_for(target))
     }
 
     fn put_out_by(&mut self, actor: &Actor, kick: &Order) -> Option<(Occupant, Notice)> {

@@ -53,8 +53,13 @@ impl Instance {
         }
     }
 
-    /// Until it is configured the room does not exist, but for its owner (XEP-0045 §10.1.1, §17.2).
+    /// Until it is configured the room does not exist, but for its owner (XEP-0045 §10.1.1, §17.2). To those who speak
+    /// as instances without being one it says just that.
     fn is_locked_to(&self, stanza: &Stanza) -> bool {
+        let as_instance = stanza.children.iter().any(|child| matches!(child.ns(), ns::DMUC | ns::SYNC));
+        if stanza.kind == Kind::Iq && as_instance {
+            return false;
+        }
         let owner = stanza.from.as_ref().is_some_and(|from| self.affiliation(from) == Affiliation::Owner);
         self.room().head.locked && !owner
     }
