@@ -166,12 +166,18 @@ impl World {
         self.held.remove(&(from.to_owned(), to.to_owned())).map_or(0, |held| held.len())
     }
 
-    /// Lets time pass second by second, timers included.
+    /// Lets time pass, from timer to timer.
     pub fn wait(&mut self, ms: u64) {
-        for _ in 0..ms / 1000 {
-            self.pass(1000);
+        let end = self.now.plus(ms);
+        while let Some(next) = self.next_timer().filter(|next| *next < end) {
+            self.pass(next.max(self.now.plus(1)));
         }
-        self.pass(ms % 1000);
+        self.pass(end.max(self.now));
+    }
+
+    fn next_timer(&self) -> Option<Millis> {
+        let rooms = self.sites.values().flat_map(|site| site.rooms.values());
+        rooms.flat_map(|node| node.timers.values().copied()).min()
     }
 
     /// Whether no instance waits for anything.
@@ -180,9 +186,8 @@ impl World {
         rooms.into_iter().all(|node| node.timers.is_empty() && node.instance.may_hibernate())
     }
 
-    fn pass(&mut self, ms: u64) {
-        self.now = self.now.plus(ms);
-        let now = self.now;
+    fn pass(&mut self, now: Millis) {
+        self.now = now;
         let due: Vec<(String, Address, Timer)> = self
             .sites
             .iter()
