@@ -265,7 +265,7 @@ impl Instance {
 
     /// Whether whoever is kicked is here, or nowhere any more.
     fn is_for_us(&self, kick: &Order) -> bool {
-        self.order_occupant(kick).map_or(true, |target| self.room().occupants.is_here(target))
+        self.order_occupant(kick).map_or(true, |target| self.speaks_for(target))
     }
 
     fn put_out_by(&mut self, actor: &Actor, kick: &Order) -> Option<(Occupant, Notice)> {

@@ -86,9 +86,7 @@ impl Instance {
         if !still_shown {
             self.announce_to_others(occupant, notice);
         }
-        if self.room().occupants.is_here(occupant) {
-            self.push_presence(occupant, notice);
-        }
+        self.push_presence(occupant, notice);
         self.settle_nick(&occupant.claimed.key());
         if let Some(jid) = &occupant.jid {
             self.end_granted_role(jid);
