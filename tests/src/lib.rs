@@ -1,6 +1,6 @@
 //! Real servers, real links and real clients for the tests of the workspace.
 //!
-//! A [`World`] is three sites. Each has a chat server of its own ([`prosody`] or [`ejabberd`]) on a loopback address of
+//! A [`World`] is three sites. Each has a chat server of its own (Prosody or ejabberd) on a loopback address of
 //! its own, with a [`Dmucd`] as its component; between each two sites stand counting and cutting [`links`](link), and
 //! real [`Client`]s log in anywhere. Everything lives in temporary directories and is ended by process id on drop; the
 //! logs are printed when a test fails.
