@@ -193,13 +193,9 @@ fn the_first_configuration_from_the_firsthost_names_the_source() {
     world.send(&format!(
         "<iq type='set' id='c' from='coven@rooms.stranger.example' to='{AT_ROOMS}'>{CONFIG}</iq>"
     ));
-    assert_eq!(
-        the_error(&world.mail("rooms.stranger.example")).0,
-        "item-not-found",
-        "not there yet for others"
-    );
+    assert_eq!(the_error(&world.mail("rooms.stranger.example")).0, "forbidden", "no instance of this room");
     world.send(&format!("<iq type='set' id='r' from='{AT_PLAIN}' to='{AT_ROOMS}'><roster {DMUC}/></iq>"));
-    assert_eq!(the_error(&world.mail(PLAIN)).0, "item-not-found");
+    assert_eq!(the_error(&world.mail(PLAIN)).0, "forbidden");
     world.joins(WITCH, &format!("{AT_ROOMS}/firstwitch"));
     assert_eq!(the_error(&world.got(WITCH)).1, "wait", "not open yet");
     world.send(&format!("<iq type='set' id='config1' from='{AT_PLAIN}' to='{AT_ROOMS}'>{CONFIG}</iq>"));
