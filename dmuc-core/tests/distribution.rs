@@ -252,6 +252,8 @@ fn a_restart_is_invisible() {
     for user in [CRONE, WITCH, KIT] {
         assert_eq!(bodies(&world.got(user)), ["after"], "{user}");
     }
+    world.joins("late@macbeth.lit/x", &format!("{AT_ROOMS}/late"));
+    assert_eq!(bodies(&world.got("late@macbeth.lit/x")), ["before", "after"], "the past is there too");
     let positions: Vec<u64> = world.log(COVEN).iter().map(|entry| entry.event.pos.s).collect();
     assert_eq!(positions, [1, 2], "numbers go on");
 }

@@ -300,7 +300,13 @@ impl World {
                     let mut log = node.disk.log.clone();
                     log.sort_by(|a, b| a.event.order().cmp(&b.event.order()));
                     log.retain(|entry| limits.since.is_none_or(|since| entry.event.h.millis() >= since));
+                    let mut chars = 0;
                     let keep = limits.stanzas.map_or(log.len(), |n| n as usize).min(log.len());
+                    let within = |entry: &&LogEntry| {
+                        chars += entry.event.bytes() as u64;
+                        limits.chars.is_none_or(|max| chars <= max)
+                    };
+                    let keep = log.iter().rev().take(keep).take_while(within).count();
                     let result = Ok(log.split_off(log.len() - keep));
                     self.input(domain, room, Input::Answered { id, result });
                 }
@@ -344,7 +350,9 @@ impl World {
         let node = site.rooms.get_mut(&room).unwrap();
         let uid = node.disk.uid.expect("a room");
         let found = Found { uid, revision: Revision(node.disk.revision), parts: node.disk.parts.clone() };
-        let mut recent = node.disk.log.clone();
+        // Written and read, as every backend does.
+        let json = serde_json::to_string(&node.disk.log).unwrap();
+        let mut recent: Vec<LogEntry> = serde_json::from_str(&json).unwrap();
         recent.sort_by(|a, b| a.event.order().cmp(&b.event.order()));
         let frontier = node.disk.frontier();
         node.instance =
