@@ -120,6 +120,7 @@ impl Instance {
             _ => None,
         };
         self.turn.begin(now, cause);
+        self.approve_by_rule();
         match input {
             Input::Stanza(stanza) => self.handle_stanza(&stanza),
             Input::SessionClosed(jid) => self.handle_session_closed(&jid),

@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
+use crate::policy::{Decision, Direction};
 use crate::replication::gate::{Peer, peer_denied};
 use crate::replication::payload::Terms;
 use crate::replication::shadow::{Heard, tree};
@@ -21,6 +22,17 @@ impl Instance {
         let bytes = self.bytes_max(source.domain());
         let accept = self.terms(false).element("accept", bytes).payload();
         self.ask_as(&self.policy.domain.clone(), &source, "set", accept, Asked::Told);
+    }
+
+    /// An operator also approves by changing the peer's rule: a shadow that waited finds that it need not any more.
+    pub(crate) fn approve_by_rule(&mut self) {
+        let Some(head) = self.room.as_ref().map(|room| &room.head).filter(|head| head.pending) else {
+            return;
+        };
+        let decision = self.policy.peers.decide(head.firsthost.as_str(), Direction::HostShadow, 0);
+        if decision == Decision::Allow {
+            self.handle_approval();
+        }
     }
 
     /// A peerhost's operator has approved the shadow that it was asked for.

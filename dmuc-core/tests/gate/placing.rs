@@ -137,6 +137,21 @@ fn a_shadow_that_waits_for_an_operator_opens_when_approved() {
 }
 
 #[test]
+fn a_shadow_that_waits_opens_once_its_rule_asks_no_more() {
+    let mut world = World::with(&[CHAT, ROOMS]);
+    let rule = |ask| [PeerRule { ask, ..PeerRule::allow(CHAT) }].into_iter().collect();
+    world.policy(ROOMS).peers = rule(true);
+    world.creates(CRONE, &format!("{COVEN}/foo"), &[("muc#roomconfig_distributed", "1")]);
+    world.joins(WITCH, &format!("{AT_ROOMS}/firstwitch"));
+    assert_eq!(the_error(&world.got(WITCH)).1, "wait");
+    world.policy(ROOMS).peers = rule(false);
+    world.joins(WITCH, &format!("{AT_ROOMS}/firstwitch"));
+    assert_eq!(the_error(&world.got(WITCH)).1, "wait", "the source is only now told");
+    world.joins(WITCH, &format!("{AT_ROOMS}/firstwitch"));
+    assert_eq!(nicks(&world.got(WITCH)), ["firstwitch", "foo"]);
+}
+
+#[test]
 fn an_approval_that_nobody_asked_for_is_refused() {
     let mut world = gathered();
     let accept = |uid: &str| format!("<accept {SYNC} uid='{uid}' source='{COVEN}' term='1'/>");
