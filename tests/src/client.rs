@@ -307,7 +307,7 @@ impl Client {
         answer
     }
 
-    /// Ends the session in an orderly way.
+    /// Logs out in an orderly way.
     pub fn disconnect(&self) {
         // The stream may be gone already, which is the aim.
         let _ = self.command(json!({ "do": "disconnect" }));
