@@ -1,0 +1,8 @@
+//! Every feature of rooms, played from one table at a source and at a shadow: who uses it cannot tell which of them
+//! serves the room (docs/features.md).
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod entry;
+mod stage;
