@@ -21,6 +21,7 @@ use crate::room::config::Config;
 use crate::room::history::History;
 use crate::room::occupants::{Occupant, Occupants};
 use crate::room::roles::Affiliation;
+use crate::room::vcard::VCard;
 use crate::stanza::{El, Payload, Stanza};
 use crate::storage::{Found, Frontier, LogEntry, RoomUid, StoreError, Tombstone};
 use crate::turn::Turn;
@@ -46,6 +47,7 @@ pub(crate) struct RoomState {
     pub config: Arc<Config>,
     pub subject: Subject,
     pub affiliations: Affiliations,
+    pub vcard: VCard,
     pub occupants: Occupants,
     pub history: History,
     pub log: Log,
@@ -106,6 +108,7 @@ impl Instance {
             config: core.config,
             subject: core.subject,
             affiliations,
+            vcard: core.vcard,
             occupants,
             log,
             replication,

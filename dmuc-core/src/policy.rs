@@ -222,6 +222,8 @@ pub struct ServicePolicy {
     pub id_bytes_max: usize,
     /// Most messages of history that a room keeps at hand for joins.
     pub history_max: u32,
+    /// Largest vCard of a room, avatar included, in bytes of XML.
+    pub vcard_bytes_max: usize,
     /// Most items in one affiliation list change.
     pub items_max: usize,
     /// Lets a user who was redirected in at the second try within this time, in milliseconds.
@@ -252,6 +254,7 @@ impl ServicePolicy {
             occupants_max: 10_000,
             id_bytes_max: 1024,
             history_max: 100,
+            vcard_bytes_max: 49_152,
             items_max: 500,
             redirect_retry_ms: 60_000,
             tombstone_ms: 365 * 86_400_000,

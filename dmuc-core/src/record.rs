@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::clock::{Hlc, Millis};
 use crate::event::EventId;
 use crate::room::config::Config;
+use crate::room::vcard::VCard;
 use crate::storage::{Found, RoomUid, StoreError, StoreErrorKind};
 
 /// Part names.
@@ -19,6 +20,7 @@ pub(crate) mod part {
     pub const CLOCK: &str = "clock";
     pub const INSTANCES: &str = "instances";
     pub const OCCUPANCY: &str = "occupancy";
+    pub const VCARD: &str = "vcard";
     /// What discovery shows without waking the room.
     pub const CARD: &str = "card";
 
@@ -130,6 +132,7 @@ pub(crate) struct Core {
     pub subject: Subject,
     pub clock: Hlc,
     pub occupancy: u64,
+    pub vcard: VCard,
 }
 
 impl Core {
@@ -141,6 +144,7 @@ impl Core {
             subject: parts.get(part::SUBJECT)?.unwrap_or_default(),
             clock: parts.get(part::CLOCK)?.unwrap_or_default(),
             occupancy: parts.get(part::OCCUPANCY)?.unwrap_or_default(),
+            vcard: parts.get(part::VCARD)?.unwrap_or_default(),
         })
     }
 }

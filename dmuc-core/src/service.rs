@@ -30,8 +30,18 @@ const LISTED_MAX: u32 = 1000;
 const ROOM_ID_BYTES_MAX: usize = 256;
 
 /// What the service can do.
-const FEATURES: &[&str] =
-    &[ns::MUC, ns::DISCO_INFO, ns::DISCO_ITEMS, ns::RSM, ns::PING, ns::VERSION, ns::DMUC, ns::SYNC];
+const FEATURES: &[&str] = &[
+    ns::MUC,
+    ns::DISCO_INFO,
+    ns::DISCO_ITEMS,
+    ns::RSM,
+    ns::PING,
+    ns::VERSION,
+    ns::DMUC,
+    ns::SYNC,
+    ns::OCCUPANT_ID,
+    ns::VCARD,
+];
 
 /// Finds out where a stanza goes. Every stanza has a sender and an addressee in the service's domain.
 #[must_use]

@@ -37,6 +37,9 @@ fn story() -> World {
     world.says(WITCH, AT_ROOMS, "one").says(KIT, AT_CONFERENCE, "two");
     world.orders(CRONE, COVEN, "jid='somewitch@macbeth.lit' affiliation='owner' nick='firstwitch'");
     world.configures(WITCH, AT_ROOMS, &[("muc#roomconfig_moderatedroom", "1")]);
+    world.send(&format!(
+        "<iq type='set' id='v' from='{WITCH}' to='{AT_ROOMS}'><vCard xmlns='vcard-temp'><FN>Coven</FN></vCard></iq>"
+    ));
     world.orders(WITCH, AT_ROOMS, "nick='kit' role='participant'");
     world.orders(WITCH, AT_ROOMS, "jid='spam@example.net' affiliation='outcast'");
     world.send(&format!("<presence from='{WITCH}' to='{AT_ROOMS}/oldhag'><show>away</show></presence>"));
@@ -148,8 +151,9 @@ fn invalid(name: &str, documents: &[String]) -> Option<Vec<String>> {
     };
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     let validated = words.lines().filter(|line| line.ends_with(" validates")).count();
-    let complaints: Vec<String> =
-        words.lines().filter(|line| !line.ends_with(" validates")).map(str::to_owned).collect();
+    // It also warns, of namespaces as old as `vcard-temp`, which are no URIs.
+    let complains = |line: &&str| line.contains(" error ") || line.ends_with(" fails to validate");
+    let complaints: Vec<String> = words.lines().filter(complains).map(str::to_owned).collect();
     assert_eq!(validated == documents.len(), complaints.is_empty(), "{words}");
     Some(complaints)
 }
@@ -174,6 +178,7 @@ fn what_crosses_the_links_is_valid() {
         "instance",
         "vouch",
         "affiliations",
+        "vcard",
         "occupants",
         "in",
         "at",

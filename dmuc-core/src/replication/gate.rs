@@ -104,6 +104,7 @@ impl Instance {
             (ns::DMUC, "config", "set") => self.hear_config(peer, stanza, &request),
             (ns::DMUC, "roster", "set") => self.hear_roster(peer, stanza, &request),
             (ns::SYNC, "affiliations", "set") => self.hear_affiliations(peer, stanza, &request),
+            (ns::SYNC, "vcard", "set") => self.hear_vcard(peer, stanza, &request),
             (ns::SYNC, "instances", "set") => self.hear_instances(peer, stanza, &request),
             (ns::SYNC, "occupants", "set") => self.hear_occupants(peer, stanza, &request),
             (ns::SYNC, "tombstone", "set") => self.hear_tombstone(peer, stanza, &request),

@@ -16,6 +16,7 @@ pub(crate) mod redirect;
 mod retry;
 mod shadow;
 mod source;
+mod vcard;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

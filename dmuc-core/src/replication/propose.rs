@@ -61,7 +61,7 @@ impl Instance {
         Ok(())
     }
 
-    fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
+    pub(crate) fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
         let source = self.room().head.source.clone();
         let Some(source) = source.filter(|_| !self.room().head.core_only) else {
             let at_source = StanzaError::new(Condition::NotAllowed)
@@ -109,6 +109,12 @@ impl Instance {
             let orders = self.read_orders(wish)?;
             self.check_orders(&actor, &orders)?;
             self.mint_orders(Some(&actor), &orders);
+            return Ok(());
+        }
+        if wish.is("vCard", ns::VCARD) {
+            let vcard = Payload::parse_xml(&String::from(wish)).map_err(|_| Condition::BadRequest)?;
+            let new = self.check_vcard(actor, &vcard)?;
+            self.mint_vcard(new);
             return Ok(());
         }
         if wish.is("x", ns::MUC_USER) {

@@ -254,7 +254,7 @@ impl Instance {
         Ok(())
     }
 
-    fn check_term_of(&self, element: &Element) -> Heard {
+    pub(crate) fn check_term_of(&self, element: &Element) -> Heard {
         let term = element.attr("term").and_then(|term| term.parse().ok()).ok_or_else(bad_request)?;
         self.check_term(term)
     }

@@ -163,6 +163,7 @@ impl Instance {
         self.send_config(&instance);
         if !core_only {
             self.send_affiliations(&instance, None);
+            self.send_vcard(&instance);
         }
         self.send_roster(&instance);
         if core_only {

@@ -17,6 +17,7 @@ use crate::room::config::Config;
 use crate::room::history::History;
 use crate::room::occupants::Occupants;
 use crate::room::roles::Affiliation;
+use crate::room::vcard::VCard;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 use crate::storage::{Change, RoomUid, Tombstone};
 
@@ -134,6 +135,7 @@ impl Instance {
             config: Arc::new(config),
             subject: Subject::default(),
             affiliations: Affiliations::default(),
+            vcard: VCard::default(),
             occupants: Occupants::new(here),
             replication: Replication::default(),
         });

@@ -21,6 +21,7 @@ const FEATURES: &[&str] = &[
     "http://jabber.org/protocol/muc#roomconfig",
     "jabber:iq:version",
     ns::MUC_REQUEST,
+    ns::VCARD,
 ];
 
 impl Instance {
@@ -62,6 +63,7 @@ impl Instance {
         if open || asker.is_some_and(|asker| self.belongs(asker)) {
             fields.push(Field::text_single("muc#roominfo_subject", &room.subject.text));
         }
+        fields.extend(avatar_hash(&room.vcard.hashes));
         fields.push(Field::text_single("muc#roominfo_occupants", &room.occupants.len().to_string()));
         if let Some(source) = room.head.source.as_ref().filter(|_| !self.is_source()) {
             let mut field = Field::new("dmuc-source", FieldType::JidSingle).with_value(source.as_str());
@@ -102,4 +104,12 @@ impl Instance {
         let query = El::new("query", ns::DISCO_ITEMS).children(items);
         self.turn.send(stanza.result().with(query.payload()));
     }
+}
+
+/// The hashes of the room's avatar (XEP-0486 §4.3); no field if it has none.
+fn avatar_hash(hashes: &[String]) -> Option<Field> {
+    let mut field = Field::new("muc#roominfo_avatarhash", FieldType::TextMulti);
+    field.label = Some("Avatar hash".to_owned());
+    field.values = hashes.to_vec();
+    (!hashes.is_empty()).then_some(field)
 }

@@ -32,6 +32,7 @@ impl Instance {
             ("get", ns::DISCO_ITEMS) => self.handle_disco_items(stanza),
             ("get", ns::PING) => self.turn.send(stanza.result()),
             ("get", ns::VERSION) => self.turn.send(stanza.result().with(version())),
+            ("get" | "set", ns::VCARD) => self.handle_vcard(stanza, &request),
             ("get" | "set", ns::MUC_ADMIN) => self.with_query(stanza, &request, Self::handle_admin),
             ("get" | "set", ns::MUC_OWNER) => self.with_query(stanza, &request, Self::handle_owner),
             (_, ns::DMUC | ns::SYNC) => self.refuse_stranger(stanza),

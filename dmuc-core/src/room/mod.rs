@@ -20,6 +20,7 @@ pub(crate) mod owner;
 pub(crate) mod presence;
 mod private;
 pub(crate) mod strip;
+pub(crate) mod vcard;
 mod voice;
 
 use crate::address::Address;

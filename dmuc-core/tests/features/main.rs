@@ -6,3 +6,4 @@
 mod common;
 mod entry;
 mod stage;
+mod vcard;

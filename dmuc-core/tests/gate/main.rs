@@ -23,6 +23,8 @@ fn only_the_source_mints() {
     );
     let instances =
         format!("<instances {SYNC} uid='{{uid}}' term='1' ver='99'><instance jid='{AT_EVIL}'/></instances>");
+    let vcard =
+        format!("<vcard {SYNC} term='1' n='99'><vCard xmlns='vcard-temp'><FN>Imps</FN></vCard></vcard>");
     let tombstone = format!("<tombstone {SYNC} uid='{{uid}}' term='1' h='{H}'/>");
     let roster =
         format!("<roster {DMUC}><item affiliation='owner' name='imp' jid='imp@evil.example/x'/></roster>");
@@ -33,6 +35,7 @@ fn only_the_source_mints() {
             case("config", at, set(&config("", "")), NOT_SOURCE),
             case("affiliations", at, set(&affiliations), NOT_SOURCE),
             case("instances", at, set(&instances), NOT_SOURCE),
+            case("vcard", at, set(&vcard), NOT_SOURCE),
             case("tombstone", at, set(&tombstone), NOT_SOURCE),
             case("roster", at, set(&roster), NOT_SOURCE),
             case("peerhost from a shadow", at, iq("set", EVIL, jid(at).domain(), &peerhost), NOT_SOURCE),

@@ -104,3 +104,31 @@ fn a_suspended_shadow_gets_nothing_until_it_can_hold_the_room() {
     heard.sort();
     assert_eq!(heard, ["so say I", "welcome back"]);
 }
+
+#[test]
+fn what_a_vcard_is_refused_for() {
+    let mut world = gathered();
+    let vcard = |attributes: &str, inner: &str| {
+        iq("set", COVEN, AT_ROOMS, &format!("<vcard {SYNC} {attributes}>{inner}</vcard>"))
+    };
+    let card = |inner: &str| format!("<vCard xmlns='vcard-temp'>{inner}</vCard>");
+    let bad = ("bad-request", "modify", None);
+    for case in [
+        case(
+            "an older term",
+            AT_ROOMS,
+            vcard("term='0' n='1'", &card("")),
+            ("unexpected-request", "modify", Some("stale")),
+        ),
+        case("no version", AT_ROOMS, vcard("term='1'", &card("")), bad),
+        case("no vCard", AT_ROOMS, vcard("term='1' n='1'", ""), bad),
+        case("no base64", AT_ROOMS, vcard("term='1' n='1'", &card("<PHOTO><BINVAL>!</BINVAL></PHOTO>")), bad),
+    ] {
+        check(&mut world, &case);
+    }
+    let set = |n: u64, name: &str| vcard(&format!("term='1' n='{n}'"), &card(&format!("<FN>{name}</FN>")));
+    hears(&mut world, AT_ROOMS, &set(2, "new"));
+    let before = world.record(AT_ROOMS);
+    assert_eq!(hears(&mut world, AT_ROOMS, &set(1, "old"))[0].ty(), "result", "an older version is no error");
+    assert_eq!(world.record(AT_ROOMS), before, "and changes nothing");
+}

@@ -122,6 +122,7 @@ fn read_room_limits(section: &mut Section<'_, '_>, policy: &mut ServicePolicy) {
     policy.occupants_max = count(section, "occupants", 1, policy.occupants_max);
     policy.id_bytes_max = size(section, "id-bytes", 64, policy.id_bytes_max);
     policy.history_max = count(section, "history", 0, policy.history_max);
+    policy.vcard_bytes_max = size(section, "vcard-bytes", 0, policy.vcard_bytes_max);
     policy.items_max = size(section, "items", 1, policy.items_max);
     let retry_s = section.number("redirect-retry-seconds", 0, policy.redirect_retry_ms / 1000);
     policy.redirect_retry_ms = retry_s.saturating_mul(1000);
