@@ -10,6 +10,7 @@ use rand_core::{Rng, SeedableRng};
 use sha2::Sha256;
 
 use crate::address::Address;
+use crate::adhoc::Sessions;
 use crate::clock::Millis;
 use crate::io::{Action, Cause, CommitId, Input};
 use crate::policy::ServicePolicy;
@@ -52,6 +53,7 @@ pub(crate) struct RoomState {
     pub history: History,
     pub log: Log,
     pub replication: Replication,
+    pub commands: Sessions,
 }
 
 impl Instance {
@@ -104,6 +106,7 @@ impl Instance {
         let mut instance = Self::vacant(jid, None, policy, seed);
         instance.room = Some(RoomState {
             history: History::restore(recent, instance.policy.history_max),
+            commands: Sessions::new(&core.head.secret),
             head: core.head,
             config: core.config,
             subject: core.subject,

@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::clock::Millis;
-use crate::stanza::{Kind, Outbound, Stanza, StanzaError};
+use crate::stanza::{Kind, Outbound, Payload, Stanza, StanzaError};
 use crate::storage::{Change, LogEntry, Recent, StoreErrorKind};
 
 /// Numbers an instance's commits, from 1, in order.
@@ -61,6 +61,8 @@ pub struct Cause {
     to: Option<Address>,
     id: Option<std::sync::Arc<str>>,
     ty: Option<std::sync::Arc<str>>,
+    /// What the result holds, if it was an iq and all goes well.
+    answer: Option<Payload>,
 }
 
 impl Cause {
@@ -73,17 +75,25 @@ impl Cause {
             to: stanza.to.clone(),
             id: stanza.id.clone(),
             ty: stanza.ty.clone(),
+            answer: None,
         }
     }
 
-    /// The empty result for it, if it was an iq.
+    /// The same, with what its result is to hold.
     #[must_use]
-    pub fn result(self) -> Stanza {
-        self.into_stanza().result()
+    pub fn answering(self, answer: Payload) -> Self {
+        Self { answer: Some(answer), ..self }
+    }
+
+    /// The result for it, if it was an iq.
+    #[must_use]
+    pub fn result(mut self) -> Stanza {
+        let answer = self.answer.take();
+        self.into_stanza().result().with_opt(answer)
     }
 
     fn into_stanza(self) -> Stanza {
-        let Self { kind, from, to, id, ty } = self;
+        let Self { kind, from, to, id, ty, answer: _ } = self;
         Stanza { kind, from, to, id, ty, lang: None, children: Vec::new() }
     }
 

@@ -7,6 +7,7 @@
 //! What must survive goes through the traits in [`storage`]; what the operator decides is in [`policy`].
 
 pub mod address;
+pub mod adhoc;
 pub mod clock;
 pub mod event;
 mod instance;

@@ -62,5 +62,7 @@ pub const FORWARD: &str = "urn:xmpp:forward:0";
 pub const RSM: &str = "http://jabber.org/protocol/rsm";
 /// XEP-0085.
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// XEP-0050.
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// XML namespaces of `xml:lang`.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";

@@ -68,7 +68,7 @@ impl Instance {
                 .map(|list| self.turn.send(stanza.result().with(list.payload()))),
             _ => self.read_orders(query).and_then(|orders| {
                 self.check_orders(&actor, &orders)?;
-                self.carry_out_or_propose(&actor, orders, Some(stanza));
+                self.carry_out_or_propose(&actor, orders, Some(Cause::of(stanza)));
                 Ok(())
             }),
         };
@@ -233,29 +233,23 @@ impl Instance {
         self.room().occupants.by_nick(nick).ok_or_else(|| Condition::ItemNotFound.into())
     }
 
-    /// Does what was ordered and checked: removals where the occupant is, all else through the source. `request` is
+    /// Does what was ordered and checked: removals where the occupant is, all else through the source. `cause` is
     /// answered when all is done: after those kicked have heard of it, before the others do (XEP-0045 §8.2, §9).
-    pub(crate) fn carry_out_or_propose(
-        &mut self,
-        actor: &Actor,
-        orders: Vec<Order>,
-        request: Option<&Stanza>,
-    ) {
+    pub(crate) fn carry_out_or_propose(&mut self, actor: &Actor, orders: Vec<Order>, cause: Option<Cause>) {
         let (kicks, mints): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::is_kick);
         let (here, elsewhere): (Vec<Order>, Vec<Order>) =
             kicks.into_iter().partition(|kick| self.is_for_us(kick));
         let kicked: Vec<_> = here.iter().filter_map(|kick| self.put_out_by(actor, kick)).collect();
-        let cause = request.map(Cause::of);
         let mut waits = false;
         for kick in elsewhere {
             waits |= self.forward_kick(actor, &kick, cause.clone().filter(|_| !waits));
         }
         let proposed = !mints.is_empty() && !self.is_source();
         if proposed {
-            self.propose_orders(actor, &mints, cause.filter(|_| !waits));
+            self.propose_orders(actor, &mints, cause.clone().filter(|_| !waits));
         }
-        if let Some(request) = request.filter(|_| !waits && !proposed) {
-            self.turn.send(request.result());
+        if let Some(cause) = cause.filter(|_| !waits && !proposed) {
+            self.turn.send(cause.result());
         }
         if !mints.is_empty() && !proposed {
             self.mint_orders(Some(actor), &mints);

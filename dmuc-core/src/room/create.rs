@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::address::Address;
+use crate::adhoc::Sessions;
 use crate::clock::Hlc;
 use crate::instance::{Instance, RoomState};
 use crate::ns;
@@ -131,6 +132,7 @@ impl Instance {
         self.room = Some(RoomState {
             log: Log::restore(&here, head.incarnation, Hlc::default(), &[]),
             history: History::restore(Vec::new(), self.policy.history_max),
+            commands: Sessions::new(&head.secret),
             head,
             config: Arc::new(config),
             subject: Subject::default(),

@@ -22,6 +22,7 @@ const FEATURES: &[&str] = &[
     "jabber:iq:version",
     ns::MUC_REQUEST,
     ns::VCARD,
+    ns::COMMANDS,
 ];
 
 impl Instance {
@@ -35,7 +36,7 @@ impl Instance {
             Some(ns::MUC_NICK_NODE) => self.handle_reserved_nick(stanza),
             // Nothing is kept from passing (XEP-0045 §17.1.1).
             Some(ns::MUC_TRAFFIC_NODE) => self.turn.refuse(stanza, Condition::ServiceUnavailable),
-            Some(_) => self.turn.refuse(stanza, Condition::ItemNotFound),
+            Some(node) => self.handle_command_info(stanza, node),
         }
     }
 
@@ -92,8 +93,13 @@ impl Instance {
     }
 
     /// The occupants, for those who belong here: strangers get an empty list (XEP-0045 §6.5).
-    pub(crate) fn handle_disco_items(&mut self, stanza: &Stanza) {
+    pub(crate) fn handle_disco_items(&mut self, stanza: &Stanza, request: &Payload) {
         let Some(from) = &stanza.from else { return };
+        match request.attr("node").as_deref() {
+            None => {}
+            Some(ns::COMMANDS) => return self.handle_command_list(stanza),
+            Some(_) => return self.turn.refuse(stanza, Condition::ItemNotFound),
+        }
         let shown = self.belongs(from);
         let broadcast = |role| self.room().config.broadcasts(role);
         let occupants = self.room().occupants.iter().filter(|o| shown && broadcast(o.role));

@@ -29,7 +29,8 @@ impl Instance {
         let Some(request) = stanza.children.first().cloned() else { return };
         match (stanza.ty(), request.ns()) {
             ("get", ns::DISCO_INFO) => self.handle_disco_info(stanza, &request),
-            ("get", ns::DISCO_ITEMS) => self.handle_disco_items(stanza),
+            ("get", ns::DISCO_ITEMS) => self.handle_disco_items(stanza, &request),
+            (_, ns::COMMANDS) => self.handle_command(stanza),
             ("get", ns::PING) => self.turn.send(stanza.result()),
             ("get", ns::VERSION) => self.turn.send(stanza.result().with(version())),
             ("get" | "set", ns::VCARD) => self.handle_vcard(stanza, &request),

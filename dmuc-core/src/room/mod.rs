@@ -6,6 +6,7 @@ pub mod occupants;
 pub mod roles;
 
 pub(crate) mod admin;
+mod commands;
 pub(crate) mod consequences;
 pub(crate) mod create;
 mod disco;

@@ -39,7 +39,7 @@ impl Instance {
             self.send_form(stanza);
             Ok(())
         } else {
-            self.owner_set(&from, query, stanza)
+            self.owner_set(&from, query, Cause::of(stanza))
         };
         if let Err(refusal) = done {
             self.turn.refuse(stanza, refusal);
@@ -59,13 +59,19 @@ impl Instance {
         FormScope::Owner { distributed: self.policy.distribute == Distribute::Owner }
     }
 
-    fn owner_set(&mut self, from: &Address, query: &Element, stanza: &Stanza) -> Result<(), StanzaError> {
+    /// Does what an owner wants, or has the source decide; `cause` is answered with the outcome.
+    pub(crate) fn owner_set(
+        &mut self,
+        from: &Address,
+        query: &Element,
+        cause: Cause,
+    ) -> Result<(), StanzaError> {
         if !self.is_source() {
-            self.propose_owner_set(from, query, Cause::of(stanza));
+            self.propose_owner_set(from, query, cause);
             return Ok(());
         }
         self.owner_order(query)?;
-        self.turn.send(stanza.result());
+        self.turn.send(cause.result());
         Ok(())
     }
 
