@@ -50,8 +50,11 @@ fn a_reserved_room_is_configured_before_anybody_may_come() {
 #[test]
 fn a_room_never_configured_is_destroyed_again() {
     let cancel = format!("<query xmlns='{MUC_OWNER}'><x xmlns='jabber:x:data' type='cancel'/></query>");
-    for way in ["cancel", "leave"] {
+    for (way, told_creator, destroyed) in
+        [("cancel", "-firstwitch none/none 110", true), ("leave", "-firstwitch owner/none 110", false)]
+    {
         let mut world = World::with(&[CHAT]);
+        world.policy(CHAT).defaults.persistent = true;
         world.joins(CRONE, FIRST);
         world.forget();
         if way == "cancel" {
@@ -60,8 +63,8 @@ fn a_room_never_configured_is_destroyed_again() {
             world.leaves(CRONE, FIRST);
         }
         let got = world.got(CRONE);
-        assert_eq!(told(&got), ["-firstwitch none/none 110"], "{way}");
-        assert!(x(&got[0]).has_child("destroy", MUC_USER), "{way}");
+        assert_eq!(told(&got), [told_creator], "{way}");
+        assert_eq!(x(&got[0]).has_child("destroy", MUC_USER), destroyed, "{way}");
         assert!(world.instance(COVEN).is_vacant(), "{way}");
         world.joins(HAG, THIRD);
         assert_eq!(codes(&world.got(HAG)[0]), [110, 201], "{way}: free at once");

@@ -3,7 +3,6 @@
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::room::occupants::{Occupant, OccupantId};
-use crate::room::owner::Ending;
 use crate::room::presence::Notice;
 use crate::stanza::Stanza;
 use crate::storage::Change;
@@ -37,11 +36,6 @@ impl Instance {
 
     fn client_gone(&mut self, client: &Address, notice: Notice) {
         let Some(occupant) = self.room().occupants.of_session(client).cloned() else { return };
-        let last = occupant.sessions.len() == 1 && self.room().occupants.len() == 1;
-        if last && self.room().head.locked && self.is_source() {
-            // Whoever created it never said what it should be (XEP-0045 §10.1.3).
-            return self.destroy(&Ending::default());
-        }
         let notice = Notice { gone: true, ..notice };
         if occupant.sessions.len() == 1 {
             self.remove(&occupant.id(), &notice);
@@ -103,10 +97,12 @@ impl Instance {
         everyone.iter().for_each(|id| self.remove(id, &notice));
     }
 
-    /// A room that is not persistent ends when nobody is in it at any instance (XEP-0045 §10.9).
+    /// A room that is not persistent ends when nobody is in it at any instance (XEP-0045 §10.9), and so does one whose
+    /// creator never said what it should be (§10.1.3).
     pub(crate) fn close_if_deserted(&mut self) {
         let Some(room) = &self.room else { return };
-        if room.occupants.is_empty() && !room.config.persistent && self.is_source() {
+        let stays = room.config.persistent && !room.head.locked;
+        if room.occupants.is_empty() && !stays && self.is_source() {
             self.tell_peers_of_the_end(None);
             self.turn.change(Change::Destroy(None));
             self.room = None;

@@ -95,10 +95,8 @@ impl RoomOption for Secret {
 
     fn apply(&self, config: &mut Config, values: &[String]) -> Result<(), Refused> {
         let secret = read_line(SECRET_VAR, CHARS_MAX, values)?;
-        // An owner who fills in the password alone wants it to hold; an empty one says nothing of its own.
-        if config.password.is_some() || !secret.is_empty() {
-            config.password = Some(secret.into());
-        }
+        // Where the switch is left out the secret speaks for it: filled in, it holds; emptied, nothing is asked for.
+        config.password = (!secret.is_empty()).then(|| secret.into());
         Ok(())
     }
 

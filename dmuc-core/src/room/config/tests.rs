@@ -262,6 +262,7 @@ fn a_protected_room_has_a_password() {
     );
     assert_eq!(password(&closed, &[(ON, &["1"])]), is("cauldronburn"), "kept");
     assert_eq!(password(&closed, &[(SECRET, &["y"])]), is("y"));
+    assert_eq!(password(&closed, &[(SECRET, &[""])]), Ok(None), "emptied alone it unprotects");
     for fields in [&[(ON, &["1"][..])][..], &[(ON, &["1"]), (SECRET, &[""])], &[(ON, &["1"]), (SECRET, &[])]]
     {
         assert_eq!(password(&open, fields), Err(Some(SECRET)), "{fields:?}");
