@@ -28,8 +28,7 @@ fn ban(room: &mut Instance, actor: &Actor, call: &Call) -> Result<Step, StanzaEr
         let form = ask("Ban", "They are put out, and may not come in any more.", vec![who, reason]);
         return Ok(Step::Ask { form, last: true });
     };
-    let reason = answers.text(REASON).map(str::to_owned);
-    change(room, actor, call, answers.jids(WHO)?, Affiliation::Outcast, reason)
+    change(room, actor, call, answers.jids(WHO)?, Affiliation::Outcast, answers.text(REASON))
 }
 
 fn unban(room: &mut Instance, actor: &Actor, call: &Call) -> Result<Step, StanzaError> {
@@ -57,12 +56,13 @@ fn change(
     call: &Call,
     jids: Vec<Address>,
     affiliation: Affiliation,
-    reason: Option<String>,
+    reason: Option<&str>,
 ) -> Result<Step, StanzaError> {
     if jids.is_empty() || jids.len() > room.policy.items_max {
         return Err(bad_payload(format!("Name 1 to {} users or domains.", room.policy.items_max)));
     }
     let done = Done::noting(format!("Changed: {}.", jids.len()));
+    let reason = reason.map(str::to_owned);
     let order = |jid| Order { affiliation: Some(affiliation), reason: reason.clone(), ..Order::about(jid) };
     room.order(actor, call, jids.into_iter().map(order).collect(), &done)
 }
