@@ -19,8 +19,9 @@ use crate::replication::Replication;
 use crate::replication::log::Log;
 use crate::room::affiliations::{Affiliations, Standing};
 use crate::room::config::Config;
-use crate::room::history::History;
+use crate::room::history::{Bound, History};
 use crate::room::occupants::{Occupant, Occupants};
+use crate::room::pace::Pace;
 use crate::room::roles::Affiliation;
 use crate::room::vcard::VCard;
 use crate::stanza::{El, Payload, Stanza};
@@ -38,6 +39,7 @@ pub struct Instance {
     pub(crate) room: Option<RoomState>,
     pub(crate) turn: Turn,
     pub(crate) rng: ChaCha20Rng,
+    pub(crate) pace: Pace,
     commits: CommitId,
 }
 
@@ -73,12 +75,13 @@ impl Instance {
             room: None,
             turn: Turn::default(),
             rng: ChaCha20Rng::from_seed(seed),
+            pace: Pace::default(),
             commits: CommitId(0),
         }
     }
 
     /// An instance as the store has it. `recent` is the newest history, canonical order, at most
-    /// `policy.history_max` entries.
+    /// `policy.history_max` entries and `policy.history_bytes_max` bytes.
     ///
     /// # Errors
     /// `Corrupt` if a part of the record is not what this version writes.
@@ -105,8 +108,8 @@ impl Instance {
         let replication = Replication::restore(&parts, core.occupancy)?;
         let mut instance = Self::vacant(jid, None, policy, seed);
         instance.room = Some(RoomState {
-            history: History::restore(recent, instance.policy.history_max),
             commands: Sessions::new(&core.head.secret),
+            history: History::restore(recent, Bound::from(&*instance.policy)),
             head: core.head,
             config: core.config,
             subject: core.subject,
@@ -178,6 +181,9 @@ impl Instance {
 
     /// Replaces the policy, for an operator's change.
     pub fn set_policy(&mut self, policy: Arc<ServicePolicy>) {
+        if let Some(room) = &mut self.room {
+            room.history.set_bound(Bound::from(&*policy));
+        }
         self.policy = policy;
     }
 

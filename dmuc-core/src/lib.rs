@@ -16,6 +16,7 @@ pub mod nick;
 pub mod ns;
 pub mod outbox;
 pub mod policy;
+pub mod rate;
 pub mod record;
 pub mod replication;
 pub mod room;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
+use crate::rate::Rates;
 use crate::room::config::Config;
 
 /// Which way a replication would go.
@@ -214,6 +215,8 @@ pub struct ServicePolicy {
     pub peers: PeerRules,
     /// Shadows in this service by the peer they came from; counted by whoever hosts the rooms.
     pub shadows_here: BTreeMap<String, u32>,
+    /// How fast others may go on.
+    pub rates: Rates,
     /// Longest nick in characters.
     pub nick_chars_max: usize,
     /// Most occupants of one room, over all instances.
@@ -224,6 +227,8 @@ pub struct ServicePolicy {
     pub history_max: u32,
     /// Largest vCard of a room, avatar included, in bytes of XML.
     pub vcard_bytes_max: usize,
+    /// Most bytes of such messages, taken together.
+    pub history_bytes_max: usize,
     /// Most items in one affiliation list change.
     pub items_max: usize,
     /// Lets a user who was redirected in at the second try within this time, in milliseconds.
@@ -250,11 +255,13 @@ impl ServicePolicy {
             shadow_name: ShadowName::default(),
             peers: PeerRules::default(),
             shadows_here: BTreeMap::new(),
+            rates: Rates::default(),
             nick_chars_max: 64,
             occupants_max: 10_000,
             id_bytes_max: 1024,
             history_max: 100,
             vcard_bytes_max: 49_152,
+            history_bytes_max: 512 << 10,
             items_max: 500,
             redirect_retry_ms: 60_000,
             tombstone_ms: 365 * 86_400_000,

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
 use crate::replication::approval::is_accept;
-use crate::replication::payload::condition;
+use crate::replication::payload::{condition, retry_after};
 use crate::replication::source::error_condition;
 use crate::replication::{Asked, Standing};
 use crate::room::occupants::Occupant;
@@ -83,6 +83,11 @@ impl Instance {
         if peer.suspended || !self.is_allowed(&peer.domain) {
             self.report(peer, "spoke although it may not");
             return self.turn.refuse(stanza, peer_denied());
+        }
+        if let Some(seconds) = self.haste_of(&peer.domain, stanza) {
+            self.report(peer, "sends too much");
+            let refusal = StanzaError::of_kind(Condition::PolicyViolation, ErrorKind::Wait);
+            return self.turn.refuse(stanza, refusal.with(retry_after(seconds)));
         }
         match stanza.kind {
             Kind::Iq => self.handle_peer_iq(peer, stanza),

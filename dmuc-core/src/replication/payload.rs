@@ -170,6 +170,12 @@ pub fn condition(name: &str) -> Payload {
     El::new(name, ns::SYNC).payload()
 }
 
+/// `<retry/>`: in how many seconds to try again.
+#[must_use]
+pub fn retry_after(seconds: u32) -> Payload {
+    El::new("retry", ns::SYNC).attr("after", seconds.to_string()).payload()
+}
+
 /// `<room id=''/>` of XEP-0281.
 #[must_use]
 pub fn room_element(id: &str) -> El {

@@ -10,7 +10,7 @@ use crate::instance::Instance;
 use crate::ns;
 use crate::policy::{Decision, Direction};
 use crate::replication::gate::{Peer, peer_denied};
-use crate::replication::payload::{Terms, Ver, condition};
+use crate::replication::payload::{Terms, Ver, condition, retry_after};
 use crate::replication::{InstanceInfo, Standing};
 use crate::room::affiliations::Standing as Affiliated;
 use crate::room::config::{Config, FormScope, Refused};
@@ -372,8 +372,4 @@ fn read_instance(element: &Element) -> Result<InstanceInfo, StanzaError> {
         core_only: false,
         introduced: false,
     })
-}
-
-fn retry_after(seconds: u32) -> Payload {
-    El::new("retry", ns::SYNC).attr("after", seconds.to_string()).payload()
 }

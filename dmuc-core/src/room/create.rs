@@ -15,7 +15,7 @@ use crate::replication::Replication;
 use crate::replication::log::Log;
 use crate::room::affiliations::{Affiliations, Standing};
 use crate::room::config::Config;
-use crate::room::history::History;
+use crate::room::history::{Bound, History};
 use crate::room::occupants::Occupants;
 use crate::room::roles::Affiliation;
 use crate::room::vcard::VCard;
@@ -131,8 +131,8 @@ impl Instance {
         self.turn.put(part::CONFIG, &config);
         self.room = Some(RoomState {
             log: Log::restore(&here, head.incarnation, Hlc::default(), &[]),
-            history: History::restore(Vec::new(), self.policy.history_max),
             commands: Sessions::new(&head.secret),
+            history: History::restore(Vec::new(), Bound::from(&*self.policy)),
             head,
             config: Arc::new(config),
             subject: Subject::default(),

@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::event::{Event, EventId};
 use crate::instance::occupant_id_payload;
 use crate::ns;
+use crate::policy::ServicePolicy;
 use crate::room::message::is_subject_change;
 use crate::room::strip::is_reserved;
 use crate::stanza::{El, Payload, Stanza, Template};
@@ -17,13 +18,28 @@ use crate::storage::{LogEntry, Recent};
 #[derive(Debug, Default)]
 pub(crate) struct History {
     events: VecDeque<Past>,
-    max: usize,
+    bytes: usize,
+    bound: Bound,
+}
+
+/// How much of the history a room keeps at hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bound {
+    pub events: usize,
+    pub bytes: usize,
+}
+
+impl From<&ServicePolicy> for Bound {
+    fn from(policy: &ServicePolicy) -> Self {
+        Self { events: policy.history_max as usize, bytes: policy.history_bytes_max }
+    }
 }
 
 /// An event, serialised for those who join once the first of them asks.
 #[derive(Debug)]
 struct Past {
     event: Event,
+    bytes: usize,
     shown: OnceLock<Arc<Template>>,
 }
 
@@ -34,8 +50,8 @@ impl Past {
 }
 
 impl History {
-    pub fn restore(recent: Vec<LogEntry>, max: u32) -> Self {
-        let mut history = Self { events: VecDeque::new(), max: max as usize };
+    pub fn restore(recent: Vec<LogEntry>, bound: Bound) -> Self {
+        let mut history = Self { bound, ..Self::default() };
         recent.into_iter().filter(|entry| !entry.withheld).for_each(|entry| history.insert(entry.event));
         history
     }
@@ -47,9 +63,21 @@ impl History {
         }
         let earlier = |held: &Past| held.event.order() <= event.order();
         let at = self.events.iter().rposition(earlier).map_or(0, |at| at + 1);
-        self.events.insert(at, Past { event, shown: OnceLock::new() });
-        if self.events.len() > self.max {
-            self.events.pop_front();
+        let bytes = event.bytes();
+        self.bytes += bytes;
+        self.events.insert(at, Past { event, bytes, shown: OnceLock::new() });
+        self.forget_surplus();
+    }
+
+    /// Sets how much is kept from now on.
+    pub fn set_bound(&mut self, bound: Bound) {
+        self.bound = bound;
+        self.forget_surplus();
+    }
+
+    fn forget_surplus(&mut self) {
+        while self.events.len() > self.bound.events || self.bytes > self.bound.bytes {
+            self.bytes -= self.events.pop_front().map_or(0, |oldest| oldest.bytes);
         }
     }
 

@@ -18,6 +18,7 @@ mod leave;
 pub(crate) mod message;
 mod nick_change;
 pub(crate) mod owner;
+pub(crate) mod pace;
 pub(crate) mod presence;
 mod private;
 pub(crate) mod strip;
@@ -44,6 +45,9 @@ impl Instance {
         }
         if self.room.is_none() {
             return self.handle_vacant(stanza);
+        }
+        if self.refuse_haste(stanza) {
+            return;
         }
         if stanza.kind != Kind::Presence && self.is_locked_to(stanza) {
             return self.turn.refuse(stanza, Condition::ItemNotFound);

@@ -155,6 +155,13 @@ impl Stanza {
         self.kind == Kind::Iq && !matches!(self.ty(), "result" | "error")
     }
 
+    /// How many bytes it carries, as far as others get to see them.
+    #[must_use]
+    pub fn content_bytes(&self) -> u32 {
+        let bytes: usize = self.children.iter().map(|child| child.as_xml().len()).sum();
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
     /// The first child `{ns}name`.
     #[must_use]
     pub fn child(&self, name: &str, ns: &str) -> Option<&Payload> {

@@ -6,5 +6,6 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod entry;
+mod limits;
 mod stage;
 mod vcard;

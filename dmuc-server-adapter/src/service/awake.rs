@@ -69,7 +69,7 @@ impl Awake {
         let current = policy.borrow_and_update().clone();
         let (instance, found) = match find(shared, jid).await? {
             Ok((lease, found)) => {
-                let (frontier, recent) = read_history(shared, found.uid, current.history_max).await?;
+                let (frontier, recent) = read_history(shared, found.uid, &current).await?;
                 let instance = Instance::restore(jid, &found, &frontier, recent, current, seed)?;
                 (instance, Some((lease, found)))
             }
@@ -103,7 +103,7 @@ impl Awake {
             home: Home { durable: home.clone(), counted: home },
             ledger: Ledger::default(),
             outbox: Outbox::default(),
-            unsent: Unsent::new(shared.host.clone()),
+            unsent: Unsent::new(shared.clone()),
             asks: Asks::default(),
             timers: Timers::default(),
             stay: Instant::now() + shared.tuning.hibernate_after,
@@ -345,9 +345,13 @@ async fn find(
 async fn read_history(
     shared: &Shared,
     room: RoomUid,
-    history_max: u32,
+    policy: &ServicePolicy,
 ) -> Result<(Vec<Frontier>, Vec<LogEntry>), StoreError> {
-    let limits = Recent { stanzas: Some(history_max), ..Recent::default() };
+    let limits = Recent {
+        stanzas: Some(policy.history_max),
+        chars: Some(policy.history_bytes_max as u64),
+        ..Recent::default()
+    };
     let frontier = shared.storage.frontier(room).await?;
     Ok((frontier, shared.storage.recent(room, limits).await?))
 }

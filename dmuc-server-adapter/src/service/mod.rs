@@ -26,6 +26,7 @@ mod asks;
 mod awake;
 mod board;
 mod committer;
+mod errors;
 mod leases;
 mod ledger;
 mod limited;
@@ -77,6 +78,7 @@ struct Shared {
     committer: mpsc::Sender<committer::Job>,
     lists: Semaphore,
     limited: limited::Limited,
+    errors: errors::Errors,
 }
 
 impl Service {
@@ -104,6 +106,7 @@ impl Service {
             sessions: sessions::Sessions::new(host.capabilities().reports_sessions),
             lists: Semaphore::new(tuning.lists_max),
             limited: limited::Limited::default(),
+            errors: errors::Errors::default(),
             storage,
             host,
             tuning,
@@ -194,8 +197,11 @@ impl MucModule for Service {
 impl Shared {
     /// Sends an answer of the service itself; shed if the host has no room, as its asker may ask again.
     fn answer(&self, answer: Option<Stanza>) {
-        let Some(answer) = answer else { return };
-        let delivery = self.host.try_send(Outbound::One(Box::new(answer)));
+        let Some(answer) = answer.map(|answer| Outbound::One(Box::new(answer))) else { return };
+        if !self.errors.admit(&self.board, &answer) {
+            return;
+        }
+        let delivery = self.host.try_send(answer);
         if !matches!(delivery, Delivery::Accepted | Delivery::Queued) {
             debug!(?delivery, "an answer of the service was shed");
         }

@@ -6,21 +6,25 @@ use std::sync::Arc;
 use dmuc_core::stanza::Outbound;
 use tracing::debug;
 
-use crate::host::{Delivery, Host};
+use super::Shared;
+use crate::host::Delivery;
 
 /// Hands stanzas to the host in order, and keeps them while it is full.
 pub(super) struct Unsent {
-    host: Arc<dyn Host>,
+    shared: Arc<Shared>,
     queue: VecDeque<Outbound>,
 }
 
 impl Unsent {
-    pub fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, queue: VecDeque::new() }
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, queue: VecDeque::new() }
     }
 
     /// Hands `out` over, behind what waits already.
     pub fn send(&mut self, out: Outbound) {
+        if !self.shared.errors.admit(&self.shared.board, &out) {
+            return;
+        }
         if !self.queue.is_empty() || !self.hand_over(&out) {
             self.queue.push_back(out);
         }
@@ -28,7 +32,7 @@ impl Unsent {
 
     /// Waits until the host has room again, and hands over what it takes.
     pub async fn drain(&mut self) {
-        self.host.ready().await;
+        self.shared.host.ready().await;
         while let Some(out) = self.queue.front() {
             if !self.hand_over(out) {
                 // A host that is ready and full at once must not keep this thread.
@@ -40,7 +44,7 @@ impl Unsent {
 
     /// Gives back whether the host is done with it. A copy costs no copy of what many receive.
     fn hand_over(&self, out: &Outbound) -> bool {
-        match self.host.try_send(out.clone()) {
+        match self.shared.host.try_send(out.clone()) {
             Delivery::Full => return false,
             Delivery::Accepted | Delivery::Queued => {}
             lost => debug!(?lost, stanzas = out.count(), "the host could not deliver"),

@@ -9,7 +9,7 @@ use super::mistake::{Mistake, Place, suggestion};
 use super::section::{Entry, Section};
 
 /// Sections of single keys. `[[peer]]` may be there many times.
-const SECTIONS: [&str; 6] = ["service", "component", "store", "log", "limits", "defaults"];
+const SECTIONS: [&str; 7] = ["service", "component", "store", "log", "limits", "rates", "defaults"];
 /// Variables of this prefix belong to the tests of the workspace.
 const TESTS: &str = "TEST_";
 

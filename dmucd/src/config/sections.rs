@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dmuc_core::Address;
 use dmuc_core::policy::{PeerRule, ServicePolicy, parent_domain};
+use dmuc_core::rate::{Rate, Rates};
 use dmuc_core::room::config::Config;
 use dmuc_server_adapter::host::Secret;
 use dmuc_server_adapter::service::{Tuning, check_store_url};
@@ -27,6 +28,7 @@ pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     let log = read_log(document.section("log"));
     let mut tuning = Tuning::default();
     let (wire, stop_within) = read_limits(document.section("limits"), &mut policy, &mut tuning);
+    policy.rates = read_rates(document.section("rates"));
     policy.defaults = read_defaults(document.section("defaults"));
     policy.peers = read_peers(document).into_iter().collect();
     let component = component.filter(|_| complete)?;
@@ -123,11 +125,48 @@ fn read_room_limits(section: &mut Section<'_, '_>, policy: &mut ServicePolicy) {
     policy.id_bytes_max = size(section, "id-bytes", 64, policy.id_bytes_max);
     policy.history_max = count(section, "history", 0, policy.history_max);
     policy.vcard_bytes_max = size(section, "vcard-bytes", 0, policy.vcard_bytes_max);
+    policy.history_bytes_max = size(section, "history-bytes", 0, policy.history_bytes_max);
     policy.items_max = size(section, "items", 1, policy.items_max);
     let retry_s = section.number("redirect-retry-seconds", 0, policy.redirect_retry_ms / 1000);
     policy.redirect_retry_ms = retry_s.saturating_mul(1000);
     let tombstone_days = section.number("tombstone-days", 0, policy.tombstone_ms / 86_400_000);
     policy.tombstone_ms = tombstone_days.saturating_mul(86_400_000);
+}
+
+/// `{ burst = 100, per-second = 20 }`, or `per-minute`.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenRate {
+    burst: u32,
+    per_second: Option<u32>,
+    per_minute: Option<u32>,
+}
+
+fn rate(written: &WrittenRate) -> Result<Rate, String> {
+    let rate = match (written.per_second, written.per_minute) {
+        (Some(refill), None) => Rate::per_second(written.burst, refill),
+        (None, Some(refill)) => Rate::per_minute(written.burst, refill),
+        _ => return Err("needs either `per-second` or `per-minute`".into()),
+    };
+    if rate.burst == 0 || rate.refill == 0 { Err("must not be 0".into()) } else { Ok(rate) }
+}
+
+fn read_rates(mut section: Section<'_, '_>) -> Rates {
+    let defaults = Rates::default();
+    let mut read = |key, default| section.checked(key, |written| rate(&written)).unwrap_or(default);
+    let rates = Rates {
+        messages: read("messages", defaults.messages),
+        presences: read("presences", defaults.presences),
+        joins: read("joins", defaults.joins),
+        requests: read("requests", defaults.requests),
+        invitations: read("invitations", defaults.invitations),
+        bytes: read("bytes", defaults.bytes),
+        room: read("room", defaults.room),
+        peer: read("peer", defaults.peer),
+        errors: read("errors", defaults.errors),
+    };
+    section.finish();
+    rates
 }
 
 fn read_tuning(section: &mut Section<'_, '_>, tuning: &mut Tuning) {

@@ -1,0 +1,204 @@
+//! What is too much (XEP-0045 §13.6), and what stays free.
+
+use dmuc_core::policy::ServicePolicy;
+use dmuc_core::rate::{Rate, Rates};
+
+use crate::common::*;
+use crate::stage::{MUC_USER, Place, Stage, everywhere, local};
+
+const TOO_FAST: (&str, &str) = ("resource-constraint", "wait");
+const MUC: &str = "http://jabber.org/protocol/muc";
+const THREE: Rate = Rate::per_second(3, 1);
+
+fn limit(stage: &mut Stage, change: impl Fn(&mut ServicePolicy)) {
+    [CHAT, ROOMS].iter().for_each(|domain| change(stage.world.policy(domain)));
+}
+
+/// The errors that a user got, as (condition, type).
+fn refusals(stage: &mut Stage, user: &str) -> Vec<(String, String)> {
+    stage.got(user).iter().filter_map(error).collect()
+}
+
+fn all(n: usize) -> Vec<(String, String)> {
+    vec![(TOO_FAST.0.to_owned(), TOO_FAST.1.to_owned()); n]
+}
+
+type Change = fn(&mut Rates, Rate);
+
+/// What is metered, and a stanza: TO stands for the room, OWN for the sender's own occupant, NICK for another one.
+fn metered() -> [(&'static str, Change, String); 8] {
+    let body = |bytes| format!("<body>{}</body>", "b".repeat(bytes));
+    let groupchat = |bytes| format!("<message type='groupchat' TO>{}</message>", body(bytes));
+    let request = "<iq type='get' id='i' TO><ping xmlns='urn:xmpp:ping'/></iq>".to_owned();
+    let invite = "<invite to='hecate@elsewhere.lit'/>";
+    [
+        ("messages", |rates, rate| rates.messages = rate, groupchat(1)),
+        (
+            "private messages",
+            |rates, rate| rates.messages = rate,
+            groupchat(1).replace("groupchat' TO", "chat' NICK"),
+        ),
+        (
+            "presences",
+            |rates, rate| rates.presences = rate,
+            "<presence OWN><show>away</show></presence>".to_owned(),
+        ),
+        ("joins", |rates, rate| rates.joins = rate, format!("<presence OWN><x xmlns='{MUC}'/></presence>")),
+        ("requests", |rates, rate| rates.requests = rate, request.clone()),
+        (
+            "invitations",
+            |rates, rate| rates.invitations = rate,
+            format!("<message TO><x xmlns='{MUC_USER}'>{invite}</x></message>"),
+        ),
+        ("bytes", |rates, _| rates.bytes = Rate::per_second(1800, 600), groupchat(480)),
+        ("the room", |rates, rate| rates.room = rate, request),
+    ]
+}
+
+fn send(stage: &mut Stage, user: &str, xml: &str) {
+    let at = stage.at(user);
+    let own = format!("from='{user}' to='{at}/{}'", local(user));
+    let nick = format!("from='{user}' to='{at}/{}'", local(stage.owner));
+    let room = format!("from='{user}' to='{at}'");
+    let now = stage.world.now;
+    stage.world.send(&xml.replace("OWN", &own).replace("NICK", &nick).replace("TO", &room));
+    stage.world.now = now;
+}
+
+#[test]
+fn everything_has_its_rate() {
+    for (name, change, xml) in metered() {
+        everywhere(&[], |stage| {
+            let stranger = stage.stranger;
+            stage.gather(&[stage.owner, stranger]);
+            limit(stage, |policy| change(&mut policy.rates, THREE));
+            for _ in 0..10 {
+                send(stage, stranger, &xml);
+            }
+            assert_eq!(refusals(stage, stranger), all(7), "{name}");
+            stage.world.wait(1_000);
+            send(stage, stranger, &xml);
+            assert_eq!(refusals(stage, stranger), [], "{name}, a second later");
+        });
+    }
+}
+
+#[test]
+fn owners_and_admins_are_not_held_up_and_nobody_who_leaves() {
+    everywhere(&[], |stage| {
+        stage.gather(&[stage.owner, stage.admin, stage.stranger]);
+        limit(stage, |policy| policy.rates.messages = THREE);
+        limit(stage, |policy| policy.rates.presences = Rate::per_second(1, 1));
+        for user in [stage.owner, stage.admin] {
+            for _ in 0..10 {
+                send(stage, user, "<message type='groupchat' TO><body>x</body></message>");
+            }
+            assert_eq!(refusals(stage, user), [], "{user}");
+        }
+        stage.world.forget();
+        for _ in 0..3 {
+            send(stage, stage.stranger, "<presence OWN><show>away</show></presence>");
+        }
+        send(stage, stage.stranger, "<presence type='unavailable' OWN/>");
+        let got = stage.got(stage.stranger);
+        assert_eq!(got.iter().filter_map(error).count(), 2);
+        assert!(codes(&got[got.len() - 1]).contains(&110) && got[got.len() - 1].ty() == "unavailable");
+    });
+}
+
+#[test]
+fn two_hundred_messages_at_once_are_too_many_and_harm_nobody_else() {
+    everywhere(&[], |stage| {
+        let (stranger, member, far) = (stage.stranger, stage.member, stage.far);
+        stage.gather(&[stranger, member, far]);
+        for n in 0..200 {
+            send(stage, stranger, &format!("<message type='groupchat' TO><body>{n}</body></message>"));
+        }
+        let burst = Rates::default().messages.burst as usize;
+        assert_eq!(refusals(stage, stranger), all(200 - burst));
+        assert_eq!(bodies(&stage.got(far)).len(), burst);
+        stage.says(member, "groupchat", "<body>still here</body>");
+        assert_eq!(bodies(&stage.got(far)), ["still here"]);
+        assert_eq!(refusals(stage, member), []);
+    });
+}
+
+#[test]
+fn the_hundred_and_first_join_in_a_minute_is_refused() {
+    everywhere(&[], |stage| {
+        let stranger = stage.stranger;
+        let at = stage.at(stranger);
+        for n in 1..=101 {
+            stage.enters(stranger);
+            let got = refusals(stage, stranger);
+            assert_eq!(got, all(usize::from(n == 101)), "join {n}");
+            stage.world.leaves(stranger, &format!("{at}/stranger"));
+            stage.world.forget();
+            stage.world.wait(500);
+        }
+        stage.world.wait(10_000);
+        stage.enters(stranger);
+        assert_eq!(refusals(stage, stranger), []);
+    });
+}
+
+#[test]
+fn one_message_with_many_invitations_counts_for_as_many() {
+    everywhere(&[], |stage| {
+        let stranger = stage.stranger;
+        stage.gather(&[stranger]);
+        limit(stage, |policy| policy.rates.invitations = Rate::per_minute(20, 20));
+        let invites = |n| {
+            let invites = "<invite to='hecate@elsewhere.lit'/>".repeat(n);
+            format!("<message TO><x xmlns='{MUC_USER}'>{invites}</x></message>")
+        };
+        send(stage, stranger, &invites(15));
+        assert_eq!(refusals(stage, stranger), []);
+        send(stage, stranger, &invites(6));
+        assert_eq!(refusals(stage, stranger), all(1));
+        send(stage, stranger, &invites(5));
+        assert_eq!(refusals(stage, stranger), []);
+    });
+}
+
+#[test]
+fn a_peer_that_sends_too_much_is_told_when_to_go_on_and_the_room_is_not_held_up() {
+    everywhere(&[], |stage| {
+        let (stranger, member, far) = (stage.stranger, stage.member, stage.far);
+        stage.gather(&[stranger, member, far]);
+        let (here, there) = if stage.place == Place::Source { (CHAT, ROOMS) } else { (ROOMS, CHAT) };
+        stage.world.policy(here).rates.peer = Rate::per_minute(3, 3);
+        for n in 0..10 {
+            send(stage, far, &format!("<message type='groupchat' TO><body>{n}</body></message>"));
+        }
+        assert_eq!(bodies(&stage.got(stranger)), ["0", "1", "2"]);
+        let told = stage.world.took(here, there);
+        let told: Vec<_> = told.iter().filter(|stanza| stanza.is_error()).collect();
+        assert_eq!(told.len(), 7);
+        for stanza in told {
+            assert_eq!(error(stanza), Some(("policy-violation".to_owned(), "wait".to_owned())));
+            assert!(
+                stanza.to_xml().contains("<retry xmlns='urn:xmpp:dmuc:sync:0' after='60'/>"),
+                "{stanza:?}"
+            );
+        }
+        assert_eq!(stage.world.reports.len(), 7);
+        stage.says(member, "groupchat", "<body>still here</body>");
+        assert_eq!(bodies(&stage.got(stranger)), ["still here"]);
+    });
+}
+
+#[test]
+fn history_is_bounded_by_bytes() {
+    everywhere(&[], |stage| {
+        limit(stage, |policy| policy.history_bytes_max = 10_000);
+        let (stranger, member) = (stage.stranger, stage.member);
+        stage.gather(&[stranger]);
+        for n in 0..10 {
+            stage.says(stranger, "groupchat", &format!("<body>{n}{}</body>", "b".repeat(3_000)));
+        }
+        stage.enters(member);
+        let past: Vec<String> = bodies(&stage.got(member)).iter().map(|body| body[..1].to_owned()).collect();
+        assert_eq!(past, ["7", "8", "9"]);
+    });
+}
