@@ -101,6 +101,35 @@ fn a_user_of_a_peerhost_is_sent_to_the_shadow_once() {
 }
 
 #[test]
+fn a_shadow_sends_users_to_the_instance_that_answers_for_them() {
+    let mut world = distributed();
+    world.forget();
+    for (user, near) in [("duncan@shakespeare.lit/hall", COVEN), ("kit@marlowe.lit/quill", AT_CONFERENCE)] {
+        for _ in 0..2 {
+            world.joins(user, &format!("{AT_ROOMS}/stranger"));
+            let got = world.got(user);
+            assert_eq!(the_error(&got), ("redirect".into(), "modify".into()), "{user}, always");
+            assert_eq!(got[1].child("x", "jabber:x:conference").unwrap().attr("jid").unwrap(), near);
+        }
+    }
+    world.joins("puck@athens.lit/wood", &format!("{AT_ROOMS}/puck"));
+    assert!(roster(&world.got("puck@athens.lit/wood")).contains_key("puck"), "nobody answers for it");
+}
+
+#[test]
+fn a_client_in_at_two_instances_sees_itself_at_the_other() {
+    let mut world = distributed();
+    let puck = "puck@athens.lit/wood";
+    world.joins(puck, &format!("{COVEN}/puck")).joins(puck, &format!("{AT_ROOMS}/robin"));
+    let seen = world.got(puck);
+    let at = |room: &str| -> Vec<_> {
+        seen.iter().filter(|s| s.from.as_ref().unwrap().bare_str() == room).cloned().collect()
+    };
+    assert_eq!(nicks(&at(COVEN)), ["foo", "puck", "robin"]);
+    assert_eq!(nicks(&at(AT_ROOMS)), ["foo", "puck", "robin"]);
+}
+
+#[test]
 fn a_late_shadow_user_gets_the_history_of_all() {
     let mut world = gathered();
     world.says(CRONE, COVEN, "one").says(WITCH, AT_ROOMS, "two").says(KIT, AT_CONFERENCE, "three");

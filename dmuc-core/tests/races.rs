@@ -369,6 +369,23 @@ fn an_owner_at_a_shadow_who_destroys_the_room_is_answered() {
 }
 
 #[test]
+fn a_user_whose_room_ends_before_the_source_decides_is_answered() {
+    let mut world = gathered();
+    world.orders(CRONE, COVEN, "jid='somewitch@macbeth.lit' affiliation='owner'");
+    world.hold(ROOMS, CHAT);
+    world.configures(WITCH, AT_ROOMS, &[("muc#roomconfig_moderatedroom", "1")]);
+    world.forget();
+    world.send(&format!(
+        "<iq type='set' id='d' from='{CRONE}' to='{COVEN}'>\
+         <query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query></iq>"
+    ));
+    let got = world.got(WITCH);
+    assert_eq!(the_error(&got), ("item-not-found".into(), "cancel".into()));
+    world.release(ROOMS, CHAT);
+    assert!(world.got(WITCH).is_empty(), "one answer is enough");
+}
+
+#[test]
 fn an_unanswered_request_between_occupants_is_forgotten() {
     let mut world = gathered();
     world.joins("hag@macbeth.lit/pda", &format!("{AT_ROOMS}/hag"));

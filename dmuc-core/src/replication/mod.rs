@@ -216,6 +216,16 @@ impl Replication {
         overdue.collect()
     }
 
+    /// The requests of users that others have yet to decide.
+    pub fn take_user_requests(&mut self) -> Vec<Cause> {
+        let causes =
+            std::mem::take(&mut self.awaited).into_values().filter_map(|awaited| match awaited.what {
+                Asked::ForUser(cause) => cause,
+                _ => None,
+            });
+        causes.collect()
+    }
+
     /// When there is something to do although nothing happens.
     pub fn next_deadline(&self) -> Option<Millis> {
         let placements = self.placements.values().filter_map(|placement| match placement {

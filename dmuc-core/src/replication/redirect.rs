@@ -1,4 +1,5 @@
-//! Sending users of a peerhost's domains to their shadow (XEP-0281 "Joining a Room").
+//! Sending users to the instance that is near them: a source's to their shadow (XEP-0281 "Joining a Room"), a shadow's to
+//! whichever answers for them.
 
 use crate::address::Address;
 use crate::instance::Instance;
@@ -10,19 +11,27 @@ use crate::stanza::{Condition, El, Kind, Stanza, StanzaError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Destination {
     Here,
-    Shadow(Address),
+    /// At the instance near it.
+    Elsewhere(Address),
 }
 
 impl Instance {
     /// Where the sender of a join belongs. Whoever comes back soon after being redirected gets in here: clients that
     /// cannot follow are not locked out, and nobody is sent in circles.
+    ///
+    /// A shadow has no choice: whom another instance answers for, nobody else may speak for (it would be told that the
+    /// shadow is not authoritative).
     pub(crate) fn destination(&self, stanza: &Stanza) -> Destination {
-        let Some(from) = stanza.from.as_ref().filter(|_| self.is_source()) else { return Destination::Here };
+        let Some(from) = &stanza.from else { return Destination::Here };
         let replication = &self.room().replication;
-        let shadow = replication.active().find(|instance| instance.vouches_for(from.domain()));
-        let (Some(shadow), false) = (shadow, self.room().occupants.of_session(from).is_some()) else {
+        let theirs = replication.active().find(|instance| instance.vouches_for(from.domain()));
+        let (Some(shadow), false) = (theirs, self.room().occupants.of_session(from).is_some()) else {
             return Destination::Here;
         };
+        if !self.is_source() {
+            let ours = self.policy.user_domains.iter().any(|own| own == from.domain());
+            return if ours { Destination::Here } else { Destination::Elsewhere(shadow.jid.clone()) };
+        }
         let retries = replication
             .redirected
             .get(from.bare_str())
@@ -32,7 +41,7 @@ impl Instance {
             Redirect::Always => true,
             Redirect::After(n) => self.users_of(&shadow.vouch) >= n as usize,
         };
-        if due && !retries { Destination::Shadow(shadow.jid.clone()) } else { Destination::Here }
+        if due && !retries { Destination::Elsewhere(shadow.jid.clone()) } else { Destination::Here }
     }
 
     fn users_of(&self, domains: &[String]) -> usize {
@@ -40,15 +49,15 @@ impl Instance {
         self.room().occupants.local().filter(|occupant| occupant.jid.as_ref().is_some_and(theirs)).count()
     }
 
-    /// Refuses a join with the shadow's address, and invites there (XEP-0249).
-    pub(crate) fn send_to_shadow(&mut self, stanza: &Stanza, shadow: &Address) {
+    /// Refuses a join with the other instance's address, and invites there (XEP-0249).
+    pub(crate) fn send_elsewhere(&mut self, stanza: &Stanza, instance: &Address) {
         let Some(from) = &stanza.from else { return };
         let now = self.turn.now;
         self.room_mut().replication.remember_redirect(from.to_bare(), now);
-        let uri = format!("xmpp:{shadow}?join");
+        let uri = format!("xmpp:{instance}?join");
         let elsewhere = StanzaError::new(Condition::Redirect(uri));
         self.refuse_entry(stanza, &elsewhere.because("This room is also at a service near you."));
-        let mut direct = El::new("x", ns::CONFERENCE).attr("jid", shadow.as_str());
+        let mut direct = El::new("x", ns::CONFERENCE).attr("jid", instance.as_str());
         direct = direct.attr("reason", "The same room, at a service near you.");
         if let Some(password) = self.room().config.password.as_deref() {
             direct = direct.attr("password", password);

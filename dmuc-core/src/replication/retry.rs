@@ -55,6 +55,13 @@ impl Instance {
         self.introduce_again(now);
     }
 
+    /// The room ends: whoever waits for what another instance decides is told, since no answer finds its way any more.
+    pub(crate) fn disappoint_users(&mut self) {
+        let waiting = self.room_mut().replication.take_user_requests();
+        let gone = StanzaError::new(Condition::ItemNotFound).because("The room has ended.");
+        waiting.into_iter().for_each(|cause| self.turn.send_opt(cause.refusal(&gone)));
+    }
+
     fn ask_again(&mut self, now: Millis) {
         let waiting = self.room().replication.placements.iter();
         let due = waiting.filter_map(|(domain, placement)| match placement {

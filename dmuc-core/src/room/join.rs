@@ -128,7 +128,7 @@ impl Instance {
             Err(refusal) => self.refuse_entry(stanza, &refusal),
             Ok(nick) => match self.destination(stanza) {
                 Destination::Here => self.enter(stanza, &nick, &join, creates),
-                Destination::Shadow(shadow) => self.send_to_shadow(stanza, &shadow),
+                Destination::Elsewhere(instance) => self.send_elsewhere(stanza, &instance),
             },
         }
     }

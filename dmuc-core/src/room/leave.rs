@@ -104,6 +104,7 @@ impl Instance {
         let stays = room.config.persistent && !room.head.locked;
         if room.occupants.is_empty() && !stays && self.is_source() {
             self.tell_peers_of_the_end(None);
+            self.disappoint_users();
             self.turn.change(Change::Destroy(None));
             self.room = None;
         }

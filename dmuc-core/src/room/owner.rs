@@ -167,6 +167,7 @@ impl Instance {
             let notice = Notice { gone: true, destroy: Some(destroy.clone()), ..Notice::default() };
             self.announce_to_self(&occupant, &notice);
         }
+        self.disappoint_users();
         let room = self.room();
         // Other services, or those who follow the address to another one, must not find a stranger's room here.
         let distributed =

@@ -124,24 +124,30 @@ impl Instance {
     fn show_to_others(&mut self, occupant: &Occupant, notice: &Notice) {
         let full = self.render(occupant, notice, true);
         let audience = self.room_mut().occupants.audience();
+        let own = self.clients_here(occupant);
         if self.is_open_about_jids() {
-            self.turn.fan_out(&full, but(&audience.all, occupant));
+            self.turn.fan_out(&full, but(&audience.all, &own));
             return;
         }
-        self.turn.fan_out(&full, but(&audience.moderators, occupant));
+        self.turn.fan_out(&full, but(&audience.moderators, &own));
         let plain = self.render(occupant, notice, false);
-        self.turn.fan_out(&plain, but(&audience.others, occupant));
+        self.turn.fan_out(&plain, but(&audience.others, &own));
     }
 
     /// Tells an occupant's own clients here about itself (status 110).
     pub(crate) fn announce_to_self(&mut self, occupant: &Occupant, notice: &Notice) {
-        if !self.room().occupants.is_here(occupant) {
-            return;
+        let own = self.clients_here(occupant);
+        if !own.is_empty() {
+            let presence = self.render(occupant, &notice.and(110), true);
+            self.turn.fan_out(&presence, own);
         }
-        let presence = self.render(occupant, &notice.and(110), true);
-        let own: Arc<[Address]> =
-            occupant.sessions.iter().filter_map(|session| session.jid.clone()).collect();
-        self.turn.fan_out(&presence, own);
+    }
+
+    /// The clients by which an occupant is in here: none, if it is in at another instance, whoever it is.
+    fn clients_here(&self, occupant: &Occupant) -> Arc<[Address]> {
+        let here = self.room().occupants.is_here(occupant);
+        let clients = occupant.sessions.iter().filter(|_| here).filter_map(|session| session.jid.clone());
+        clients.collect()
     }
 
     /// Tells a client that has just come in about everyone, but for the occupant `itself`.
@@ -199,10 +205,9 @@ impl Instance {
 }
 
 /// An audience without an occupant's own clients; the shared snapshot itself if there are none of them in it.
-fn but(audience: &Arc<[Address]>, occupant: &Occupant) -> Arc<[Address]> {
-    let own = |jid: &Address| occupant.sessions.iter().any(|session| session.jid.as_ref() == Some(jid));
-    if audience.iter().any(own) {
-        audience.iter().filter(|jid| !own(jid)).cloned().collect()
+fn but(audience: &Arc<[Address]>, own: &[Address]) -> Arc<[Address]> {
+    if audience.iter().any(|jid| own.contains(jid)) {
+        audience.iter().filter(|jid| !own.contains(jid)).cloned().collect()
     } else {
         audience.clone()
     }

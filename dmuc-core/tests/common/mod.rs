@@ -8,7 +8,7 @@ use dmuc_core::io::{Query, Timer};
 use dmuc_core::outbox::Outbox;
 use dmuc_core::policy::{PeerRule, ServicePolicy};
 use dmuc_core::service::{self, Route};
-use dmuc_core::stanza::{Condition, Kind, Outbound, Payload, StanzaError};
+use dmuc_core::stanza::{Condition, Kind, Outbound, Payload, StanzaError, Template};
 use dmuc_core::storage::{Change, Found, LogEntry, Revision, RoomUid, Tombstone};
 use dmuc_core::{Action, Address, Input, Instance, Millis, Stanza};
 
@@ -54,6 +54,20 @@ pub struct Node {
 impl Node {
     pub fn is_vacant(&self) -> bool {
         self.instance.is_vacant()
+    }
+
+    /// What is durable of it, by name.
+    pub fn parts(&self) -> &BTreeMap<String, String> {
+        &self.disk.parts
+    }
+
+    /// How often something has become durable.
+    pub fn revision(&self) -> u64 {
+        self.disk.revision
+    }
+
+    pub fn log(&self) -> &[LogEntry] {
+        &self.disk.log
     }
 }
 
@@ -330,15 +344,17 @@ impl World {
     }
 
     fn post(&mut self, out: &Outbound) {
-        let mut each = |to: &Address, template: &dmuc_core::stanza::Template| {
-            let mut xml = String::new();
-            template.write(to, &mut xml);
-            self.queue.push_back(stanza(&xml));
-        };
+        // Read once, however many get it.
+        let whole = |template: &Template| stanza(&format!("{}{}", template.head(), template.tail()));
         match out {
             Outbound::One(one) => self.queue.push_back(stanza(&one.to_xml())),
-            Outbound::FanOut { template, to } => to.iter().for_each(|to| each(to, template)),
-            Outbound::Burst { templates, to } => templates.iter().for_each(|template| each(to, template)),
+            Outbound::FanOut { template, to } => {
+                let read = whole(template);
+                self.queue.extend(to.iter().map(|to| read.clone().with_to(to)));
+            }
+            Outbound::Burst { templates, to } => {
+                self.queue.extend(templates.iter().map(|template| whole(template).with_to(to)));
+            }
         }
     }
 
@@ -489,7 +505,9 @@ impl Disk {
                 Change::Put { key, value } => drop(self.parts.insert(key, value)),
                 Change::Delete { key } => drop(self.parts.remove(&key)),
                 Change::Append(entry) => self.log.push(*entry),
-                Change::Destroy(tombstone) => *self = Self { tombstone, ..Self::default() },
+                Change::Destroy(tombstone) => {
+                    *self = Self { tombstone, revision: self.revision, ..Self::default() };
+                }
                 other => panic!("unexpected {other:?}"),
             }
         }
