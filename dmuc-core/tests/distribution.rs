@@ -130,6 +130,27 @@ fn a_client_in_at_two_instances_sees_itself_at_the_other() {
 }
 
 #[test]
+fn for_whom_nobody_answers_may_do_at_a_shadow_what_all_instances_believe() {
+    let mut world = distributed();
+    let puck = "puck@athens.lit/wood";
+    world.orders(CRONE, COVEN, "jid='puck@athens.lit' affiliation='owner'");
+    world.configures(CRONE, COVEN, &[("muc#roomconfig_changesubject", "0")]);
+    world.joins(puck, &format!("{AT_ROOMS}/puck"));
+    let jid = Some(puck.to_owned());
+    assert_eq!(roster(&world.got(puck))["puck"], ("member".into(), "participant".into(), jid.clone()));
+    for request in [
+        "<message type='groupchat' from='puck@athens.lit/wood' to='coven@rooms.macbeth.lit'><subject>s</subject></message>",
+        "<iq type='get' id='o' from='puck@athens.lit/wood' to='coven@rooms.macbeth.lit'>\
+         <query xmlns='http://jabber.org/protocol/muc#owner'/></iq>",
+    ] {
+        world.send(request);
+        assert_eq!(the_error(&world.got(puck)), ("forbidden".into(), "auth".into()), "{request}");
+    }
+    world.leaves(puck, &format!("{AT_ROOMS}/puck")).joins(puck, &format!("{COVEN}/puck"));
+    assert_eq!(roster(&world.got(puck))["puck"], ("owner".into(), "moderator".into(), jid));
+}
+
+#[test]
 fn a_late_shadow_user_gets_the_history_of_all() {
     let mut world = gathered();
     world.says(CRONE, COVEN, "one").says(WITCH, AT_ROOMS, "two").says(KIT, AT_CONFERENCE, "three");

@@ -10,6 +10,7 @@ use crate::replication::payload::{condition, retry_after};
 use crate::replication::source::error_condition;
 use crate::replication::{Asked, Standing};
 use crate::room::occupants::Occupant;
+use crate::room::roles::Affiliation;
 use crate::stanza::{Condition, ErrorKind, Kind, Stanza, StanzaError};
 
 /// Who a stanza of replication comes from.
@@ -207,10 +208,24 @@ impl Instance {
     /// Whether who an occupant is rests on the word of an instance that does not answer for its domain. The source is
     /// believed: it decides who may do what anyway.
     pub(crate) fn is_hearsay(&self, occupant: &Occupant) -> bool {
-        if self.room().occupants.is_here(occupant) || *occupant.home == *self.room().head.firsthost.as_str() {
-            return false;
-        }
-        occupant.jid.as_ref().is_some_and(|jid| !self.is_vouched(&occupant.home, jid))
+        let Some(jid) = occupant.jid.as_ref() else { return false };
+        let at_source = *occupant.home == *self.room().head.firsthost.as_str();
+        let here = self.room().occupants.is_here(occupant);
+        !at_source && if here { self.is_stranger(jid) } else { !self.is_vouched(&occupant.home, jid) }
+    }
+
+    /// Whether a user's word, told by us, is hearsay to the other instances: we are a shadow, and do not answer for its
+    /// domain.
+    fn is_stranger(&self, user: &Address) -> bool {
+        let ours = self.policy.user_domains.iter().any(|domain| domain == user.domain());
+        !ours && !self.is_source()
+    }
+
+    /// The affiliation by which a user may act here: no more than the other instances will believe, or they would refuse
+    /// what we let it do.
+    pub(crate) fn affiliation_here(&self, user: &Address) -> Affiliation {
+        let listed = self.affiliation(user);
+        if self.is_stranger(user) { listed.min(Affiliation::Member) } else { listed }
     }
 
     pub(crate) fn report(&mut self, peer: &Peer, what: &'static str) {

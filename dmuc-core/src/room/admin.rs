@@ -83,7 +83,7 @@ impl Instance {
         let bare = from.to_bare();
         Actor {
             nick: occupant.map(|occupant| occupant.nick.clone()),
-            affiliation: self.affiliation(&bare),
+            affiliation: self.affiliation_here(&bare),
             role: occupant.map_or(Role::None, |occupant| occupant.role),
             jid: bare,
         }

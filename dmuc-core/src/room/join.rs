@@ -212,7 +212,7 @@ impl Instance {
 
     /// The role that a user has on entering, by affiliation and configuration, or as a moderator granted it.
     pub(crate) fn role_on_entry(&self, bare: &Address) -> Role {
-        self.role_for(bare, self.affiliation(bare))
+        self.role_for(bare, self.affiliation_here(bare))
     }
 
     /// The same for an occupant whose affiliation is taken to be this.

@@ -8,7 +8,7 @@ use dmuc_core::storage::LogEntry;
 use serde_json::Value;
 
 use crate::common::World;
-use crate::truth::{Inside, Seen, Truth};
+use crate::truth::{Inside, Truth};
 
 /// Compares every instance with its source.
 pub fn check(world: &World, truths: &BTreeMap<Address, Truth>) {
@@ -36,10 +36,6 @@ fn occupants(truth: &Truth) -> Vec<Inside> {
     for occupant in &mut all {
         // What other instances know of several clients is the one that spoke last.
         occupant.clients.drain(..occupant.clients.len() - 1);
-        // For whom nobody answers, it depends on who looks what it may do.
-        if occupant.bare.ends_with("@elsewhere.lit") {
-            occupant.seen = Seen { affiliation: String::new(), role: String::new(), ..occupant.seen.clone() };
-        }
     }
     all.sort_by(|a, b| (&a.nick, &a.home).cmp(&(&b.nick, &b.home)));
     all

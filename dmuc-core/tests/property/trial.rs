@@ -68,12 +68,13 @@ impl Trial {
 
     /// Lets everything arrive and every timer run out; then the instances agree, and no request is left unanswered.
     pub fn comes_to_rest(&mut self) {
-        for (from, to) in [(CHAT, ROOMS), (ROOMS, CHAT)] {
-            if self.world.held.contains_key(&(from.to_owned(), to.to_owned())) {
-                self.world.release(from, to);
-                self.check(&Act::Rest);
-            }
+        while let Some((from, to)) =
+            self.world.held.iter().find(|(_, on)| !on.is_empty()).map(|(link, _)| link.clone())
+        {
+            self.world.release_one(&from, &to);
+            self.check(&Act::Rest);
         }
+        self.world.held.clear();
         for _ in 0..REST_MINUTES {
             self.world.wait(60_000);
             self.check(&Act::Rest);
@@ -103,7 +104,7 @@ impl Trial {
             Act::Restart(room) => {
                 self.world.restart(room.as_str());
                 // What only memory knew is lost with it.
-                self.asked.retain(|_, (_, asked)| asked.domain() != room.domain());
+                self.asked.retain(|_, (_, asked)| asked != room);
             }
             Act::Rest => self.comes_to_rest(),
         }

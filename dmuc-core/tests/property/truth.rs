@@ -101,8 +101,7 @@ impl Truth {
     fn shown_affiliation(&self, bare: &str, home: &str) -> String {
         let listed = self.affiliation(bare);
         let source = self.head["firsthost"].as_str().unwrap();
-        let answered_for =
-            home == self.here || home == source || NEAR.contains(&(bare.split('@').nth(1).unwrap(), home));
+        let answered_for = home == source || NEAR.contains(&(bare.split('@').nth(1).unwrap(), home));
         if !answered_for && matches!(&*listed, "admin" | "owner") { "member".to_owned() } else { listed }
     }
 
