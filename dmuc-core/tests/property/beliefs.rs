@@ -26,7 +26,7 @@ impl Beliefs {
         match stanza.kind {
             _ if stanza.is_error() => {}
             Kind::Message => {
-                assert!(inside || is_invitation(stanza), "said to somebody who is not in: {stanza:?}")
+                assert!(inside || is_invitation(stanza), "said to somebody who is not in: {stanza:?}");
             }
             Kind::Iq => {
                 let known = inside || !stanza.is_request() || self.has_account(&place);
@@ -120,8 +120,8 @@ fn is_invitation(message: &Stanza) -> bool {
 /// Whoever asked to come in and was let in hears of the others, then of itself, then what was said, the subject last
 /// (XEP-0045 §7.2).
 pub fn check_entry(heard: &[&Stanza]) {
-    let own = |s: &&Stanza| s.kind == Kind::Presence && !s.is_error() && s.id.as_deref() == Some("j");
-    let Some(at) = heard.iter().position(|stanza| own(stanza)) else { return };
+    let own = |s: &&&Stanza| s.kind == Kind::Presence && !s.is_error() && s.id.as_deref() == Some("j");
+    let Some(at) = heard.iter().position(|stanza| own(&stanza)) else { return };
     let is_self = |s: &&&Stanza| s.kind == Kind::Presence && codes(s).contains(&110);
     assert_eq!(heard.iter().filter(is_self).count(), 1, "one self-presence: {heard:?}");
     assert!(codes(heard[at]).contains(&110));
