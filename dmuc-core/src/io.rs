@@ -87,9 +87,9 @@ impl Cause {
 
     /// The result for it, if it was an iq.
     #[must_use]
-    pub fn result(mut self) -> Stanza {
+    pub fn result(mut self) -> Option<Stanza> {
         let answer = self.answer.take();
-        self.into_stanza().result().with_opt(answer)
+        (self.kind == Kind::Iq).then(|| self.into_stanza().result().with_opt(answer))
     }
 
     fn into_stanza(self) -> Stanza {

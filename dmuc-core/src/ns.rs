@@ -18,6 +18,8 @@ pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 /// XEP-0045 owner use cases.
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// XEP-0045 form of registering with a room, and the feature.
+pub const MUC_REGISTER: &str = "http://jabber.org/protocol/muc#register";
 /// XEP-0045 room configuration form.
 pub const MUC_ROOMCONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
 /// XEP-0045 room information form.
@@ -52,6 +54,8 @@ pub const HATS: &str = "urn:xmpp:hats:0";
 pub const ADDRESSES: &str = "http://jabber.org/protocol/address";
 /// XEP-0199.
 pub const PING: &str = "urn:xmpp:ping";
+/// XEP-0077.
+pub const REGISTER: &str = "jabber:iq:register";
 /// XEP-0054.
 pub const VCARD: &str = "vcard-temp";
 /// XEP-0092.

@@ -92,6 +92,19 @@ impl Instance {
         }
     }
 
+    /// Has whoever else is in under a nick that was reserved for `owner` give it up; each instance its own.
+    pub(crate) fn vacate(&mut self, nick: &Nick, owner: &Address) {
+        let squatter =
+            self.room().occupants.by_key(&nick.key()).find(|occupant| {
+                self.room().occupants.is_here(occupant) && occupant.jid.as_ref() != Some(owner)
+            });
+        if let Some(squatter) = squatter.cloned() {
+            let alias = self.alias(&squatter);
+            self.rename_only(&squatter.id(), &alias, &[210]);
+        }
+        self.settle_nick(&nick.key());
+    }
+
     /// Shows a peer's occupant under another nick, whatever it claims.
     fn show_under(&mut self, occupant: &Occupant, nick: &Nick) {
         self.rename_only(&occupant.id(), nick, &[]);

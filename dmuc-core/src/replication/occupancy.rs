@@ -121,8 +121,8 @@ impl Instance {
         else {
             return;
         };
-        let (nick, reason, role, n) = (None, None, None, self.room().head.aff);
-        let standing = crate::room::affiliations::Standing { affiliation, nick, reason, role, n };
+        let n = self.room().head.aff;
+        let standing = crate::room::affiliations::Standing { affiliation, n, ..Default::default() };
         self.turn.put(&crate::record::part::affiliation(&jid.to_bare()), &standing);
         self.room_mut().affiliations.set(jid.to_bare(), standing);
     }

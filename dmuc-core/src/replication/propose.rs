@@ -61,6 +61,7 @@ impl Instance {
         Ok(())
     }
 
+    /// Sends what a user of ours wants to the source, which decides.
     pub(crate) fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
         let source = self.room().head.source.clone();
         let Some(source) = source.filter(|_| !self.room().head.core_only) else {
@@ -116,6 +117,9 @@ impl Instance {
             let new = self.check_vcard(actor, &vcard)?;
             self.mint_vcard(new);
             return Ok(());
+        }
+        if wish.is("query", ns::REGISTER) {
+            return self.register(actor, wish);
         }
         if wish.is("x", ns::MUC_USER) {
             let actor = self.remote_actor(actor, home);
@@ -185,7 +189,7 @@ impl Instance {
     pub(crate) fn answer_user(&mut self, cause: Option<Cause>, stanza: &Stanza, ok: bool) {
         let Some(cause) = cause else { return };
         if ok {
-            return self.turn.send(cause.result());
+            return self.turn.send_opt(cause.result());
         }
         let error = stanza.child("error", ns::STANZA).cloned();
         let unreachable = matches!(

@@ -173,10 +173,9 @@ impl Instance {
                 .attr_opt("nick", standing.nick.as_deref())
                 .attr_opt("role", standing.role.map(|role| role.as_str()))
                 .attr("n", standing.n.to_string());
-            match &standing.reason {
-                Some(reason) => item.child(El::new("reason", ns::SYNC).text(reason)),
-                None => item,
-            }
+            let reason = standing.reason.as_deref();
+            let item = item.children(reason.map(|reason| El::new("reason", ns::SYNC).text(reason)));
+            standing.wish.iter().fold(item, |item, wish| item.payload_child(&wish.form))
         };
         let list = El::new("affiliations", ns::SYNC)
             .attr("term", room.head.term.to_string())

@@ -17,6 +17,7 @@ use crate::room::config::{Config, FormScope, Refused};
 use crate::room::consequences::Deed;
 use crate::room::create::read_uid;
 use crate::room::owner::Ending;
+use crate::room::register::read_wish;
 use crate::stanza::{Condition, El, ErrorKind, Payload, Stanza, StanzaError};
 
 /// Most instances of one room.
@@ -353,7 +354,9 @@ fn read_standing(item: &Element, until: u64) -> Result<(Address, Affiliated, Dee
     let reason = item.get_child("reason", ns::SYNC).map(Element::text);
     let n = item.attr("n").and_then(|n| n.parse().ok()).unwrap_or(until).min(until);
     let deed = Deed { actor: None, reason: reason.clone() };
-    Ok((jid, Affiliated { affiliation, nick: item.attr("nick").map(str::to_owned), reason, role, n }, deed))
+    let nick = item.attr("nick").map(str::to_owned);
+    let wish = item.get_child("x", ns::DATA).and_then(|form| read_wish(form).ok());
+    Ok((jid, Affiliated { affiliation, nick, reason, role, wish, n }, deed))
 }
 
 fn read_instance(element: &Element) -> Result<InstanceInfo, StanzaError> {

@@ -249,7 +249,7 @@ impl Instance {
             self.propose_orders(actor, &mints, cause.clone().filter(|_| !waits));
         }
         if let Some(cause) = cause.filter(|_| !waits && !proposed) {
-            self.turn.send(cause.result());
+            self.turn.send_opt(cause.result());
         }
         if !mints.is_empty() && !proposed {
             self.mint_orders(Some(actor), &mints);

@@ -7,9 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::nick::{Nick, NickKey};
 use crate::room::roles::{Affiliation, Role};
+use crate::stanza::Payload;
+
+/// A request to be registered that waits for an admin (XEP-0045 §9.9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// The nick asked for.
+    pub nick: Nick,
+    /// The submitted form, as far as admins are shown it.
+    pub form: Payload,
+}
 
 /// What the list says of one bare JID or domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The affiliation; `none` is kept so that a removal can be told to others as a change.
     pub affiliation: Affiliation,
@@ -22,6 +32,9 @@ pub struct Standing {
     /// A role granted by a moderator for this visit, over the one that the affiliation gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// A request to be registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<Wish>,
     /// The version of the list that this entry was minted with.
     pub n: u64,
 }
@@ -32,6 +45,8 @@ pub struct Affiliations {
     entries: BTreeMap<Address, Standing>,
     /// Who has reserved a nick; asked on every join.
     nicks: BTreeMap<NickKey, Address>,
+    /// Who waits to be registered with a nick.
+    wishes: BTreeMap<NickKey, Address>,
 }
 
 impl Standing {
@@ -49,6 +64,13 @@ impl Affiliations {
         }
         if let Some(new) = new {
             self.nicks.insert(new, jid.clone());
+        }
+        let wished = |standing: &Standing| standing.wish.as_ref().map(|wish| wish.nick.key());
+        if let Some(old) = self.entries.get(&jid).and_then(wished) {
+            self.wishes.remove(&old);
+        }
+        if let Some(new) = wished(&standing) {
+            self.wishes.insert(new, jid.clone());
         }
         self.entries.insert(jid, standing);
     }
@@ -99,6 +121,29 @@ impl Affiliations {
     #[must_use]
     pub fn holder_of(&self, key: &NickKey) -> Option<&Address> {
         self.nicks.get(key)
+    }
+
+    /// Who waits to be registered with a nick.
+    #[must_use]
+    pub fn wisher_of(&self, key: &NickKey) -> Option<&Address> {
+        self.wishes.get(key)
+    }
+
+    /// Everybody who waits to be registered.
+    pub fn wishers(&self) -> impl ExactSizeIterator<Item = &Address> {
+        self.wishes.values()
+    }
+
+    /// How many entries there are, whatever they say.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Every entry.

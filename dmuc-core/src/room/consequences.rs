@@ -24,8 +24,6 @@ pub(crate) struct Deed {
 impl Instance {
     /// Makes ordered changes of role and affiliation the room's, with us as its source, and tells everybody.
     pub(crate) fn mint_orders(&mut self, actor: Option<&Actor>, orders: &[Order]) {
-        let before = self.room().head.aff;
-        let n = before + 1;
         let actor = actor.and_then(|actor| actor.nick.as_ref()).map(|nick| nick.as_str().to_owned());
         let mut changed: Vec<(Address, Standing, Deed)> = Vec::new();
         for order in orders {
@@ -33,11 +31,18 @@ impl Instance {
             // Two items about one user add up.
             let earlier = changed.iter().position(|(other, ..)| *other == jid).map(|at| changed.remove(at).1);
             let old = earlier.as_ref().or_else(|| self.room().affiliations.entry(&jid));
-            let standing = ordered_standing(old, order, n);
+            let standing = ordered_standing(old, order);
             changed.push((jid, standing, Deed { actor: actor.clone(), reason: order.reason.clone() }));
         }
-        self.room_mut().head.aff = n;
+        self.mint_standings(changed);
+    }
+
+    /// Makes entries of the list the room's under a new version, with us as its source, and tells everybody.
+    pub(crate) fn mint_standings(&mut self, mut changed: Vec<(Address, Standing, Deed)>) {
+        let before = self.room().head.aff;
+        self.room_mut().head.aff = before + 1;
         self.save_head();
+        changed.iter_mut().for_each(|(_, standing, _)| standing.n = before + 1);
         self.set_standings(changed);
         self.push_affiliations(before);
     }
@@ -52,11 +57,16 @@ impl Instance {
                 concerned.entry(id).or_insert_with(|| (was, Deed::default())).1 = deed.clone();
             }
         }
+        let registered = |standing: &Standing| (standing.nick.clone(), standing.wish.clone());
+        let known = |jid: &Address| self.room().affiliations.entry(jid).map(registered).unwrap_or_default();
+        let news = changed.iter().filter(|(jid, standing, _)| registered(standing) != known(jid));
+        let news: Vec<Address> = news.map(|(jid, ..)| jid.clone()).collect();
         for (jid, standing, _) in changed {
             self.turn.put(&part::affiliation(&jid), &standing);
             self.room_mut().affiliations.set(jid, standing);
         }
         concerned.iter().for_each(|(id, (was, deed))| self.reconsider(id, *was, deed, 321));
+        news.iter().for_each(|jid| self.enforce_registration(jid));
     }
 
     /// Draws the consequences for one occupant: out, another role, or only shown anew. `lost_membership` is the status
@@ -136,25 +146,18 @@ impl Instance {
             return;
         }
         let Some(standing) = self.room().affiliations.entry(jid).cloned() else { return };
-        let before = self.room().head.aff;
-        self.room_mut().head.aff = before + 1;
-        self.save_head();
-        let standing = Standing { role: None::<Role>, n: before + 1, ..standing };
-        self.set_standings(vec![(jid.clone(), standing, Deed::default())]);
-        self.push_affiliations(before);
+        let standing = Standing { role: None::<Role>, ..standing };
+        self.mint_standings(vec![(jid.clone(), standing, Deed::default())]);
     }
 }
 
 /// What becomes of an entry of the list. An affiliation that changes takes a granted role with it; a nick stays
-/// reserved as long as there is an affiliation.
-fn ordered_standing(old: Option<&Standing>, order: &Order, n: u64) -> Standing {
+/// reserved as long as there is an affiliation. Its version is the list's, once that is minted.
+fn ordered_standing(old: Option<&Standing>, order: &Order) -> Standing {
     let Some(affiliation) = order.affiliation else {
-        let old = old.cloned();
-        let (affiliation, nick, reason) =
-            old.map_or_else(Default::default, |o| (o.affiliation, o.nick, o.reason));
-        return Standing { affiliation, nick, reason, role: order.role, n };
+        return Standing { role: order.role, ..old.cloned().unwrap_or_default() };
     };
     let reserved = order.nick.as_ref().filter(|_| order.jid.is_some()).map(|nick| nick.as_str().to_owned());
     let nick = reserved.or_else(|| old?.nick.clone()).filter(|_| affiliation > Affiliation::None);
-    Standing { affiliation, nick, reason: order.reason.clone(), role: None, n }
+    Standing { affiliation, nick, reason: order.reason.clone(), ..Standing::default() }
 }

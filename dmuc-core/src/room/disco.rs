@@ -20,7 +20,8 @@ const FEATURES: &[&str] = &[
     ns::MUC_STABLE_ID,
     "http://jabber.org/protocol/muc#roomconfig",
     "jabber:iq:version",
-    ns::MUC_REQUEST,
+    ns::REGISTER,
+    ns::MUC_REGISTER,
     ns::VCARD,
     ns::COMMANDS,
 ];
@@ -50,7 +51,8 @@ impl Instance {
                 .attr_opt("name", name),
         );
         let distributed = (room.config.distributed || !self.is_source()).then_some(ns::DMUC);
-        for feature in FEATURES.iter().copied().chain(room.config.features()).chain(distributed) {
+        let asks = room.config.voice_requests.then_some(ns::MUC_REQUEST);
+        for feature in FEATURES.iter().copied().chain(room.config.features()).chain(distributed).chain(asks) {
             query = query.child(El::new("feature", ns::DISCO_INFO).attr("var", feature));
         }
         query.payload_child(&Payload::of(&self.room_info(asker))).payload()

@@ -146,6 +146,7 @@ impl Instance {
         let (from, to) = (sender(stanza)?, stanza.to.as_ref().ok_or(Condition::BadRequest)?);
         let nick = self.read_nick(to)?;
         let bare = from.to_bare();
+        let nick = self.locked_nick(&bare).unwrap_or(nick);
         let affiliation = self.affiliation(&bare);
         let occupants = &self.room().occupants;
         let returns = occupants.of_session(from).is_some();
@@ -172,6 +173,7 @@ impl Instance {
         self.send_history(&client, join);
         let subject = self.subject_message().with_to(&client);
         self.turn.send(subject);
+        self.ask_newcomer(&client);
     }
 
     /// Puts a client into the room, with its user's other clients or as a new occupant; and whether that is news to

@@ -10,6 +10,7 @@ mod commands;
 pub(crate) mod consequences;
 pub(crate) mod create;
 mod disco;
+mod forms;
 pub(crate) mod history;
 mod invite;
 pub(crate) mod iq;
@@ -21,6 +22,8 @@ pub(crate) mod owner;
 pub(crate) mod pace;
 pub(crate) mod presence;
 mod private;
+pub(crate) mod register;
+mod register_approval;
 pub(crate) mod strip;
 pub(crate) mod vcard;
 mod voice;
@@ -128,8 +131,8 @@ impl Instance {
 
     /// What is addressed to the room itself but is no groupchat: invitations and requests of voice.
     fn handle_room_message(&mut self, stanza: &Stanza) {
-        if let Some(form) = voice::form(stanza) {
-            return self.handle_voice_form(stanza, &form);
+        if self.handle_form(stanza) {
+            return;
         }
         let asked = stanza.child("x", ns::MUC_USER).and_then(|x| x.element().ok());
         match asked {

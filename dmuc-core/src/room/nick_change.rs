@@ -5,7 +5,7 @@ use crate::instance::Instance;
 use crate::nick::{Nick, NickKey};
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
-use crate::stanza::{Stanza, StanzaError};
+use crate::stanza::{Condition, ErrorKind, Stanza, StanzaError};
 
 impl Instance {
     /// A client in the room asks for another nick.
@@ -29,9 +29,13 @@ impl Instance {
     }
 
     fn admit_nick(&self, id: &OccupantId, stanza: &Stanza) -> Result<Nick, StanzaError> {
-        let to = stanza.to.as_ref().ok_or(crate::stanza::Condition::BadRequest)?;
+        let to = stanza.to.as_ref().ok_or(Condition::BadRequest)?;
         let nick = self.read_nick(to)?;
         if let Some(bare) = self.room().occupants.get(id).and_then(|occupant| occupant.jid.as_ref()) {
+            if self.locked_nick(bare).is_some_and(|locked| locked != nick) {
+                let locked = StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Cancel);
+                return Err(locked.because("You are registered under another nickname here."));
+            }
             self.nick_is_free_for(&nick.key(), bare)?;
         }
         Ok(nick)

@@ -71,7 +71,7 @@ impl Instance {
             return Ok(());
         }
         self.owner_order(query)?;
-        self.turn.send(cause.result());
+        self.turn.send_opt(cause.result());
         Ok(())
     }
 

@@ -3,9 +3,11 @@
 use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
 
 use crate::instance::Instance;
+use crate::io::Cause;
 use crate::nick::Nick;
 use crate::ns;
 use crate::room::admin::Order;
+use crate::room::forms::{is_set, value};
 use crate::room::occupants::Occupant;
 use crate::room::roles::Role;
 use crate::stanza::{Condition, ErrorKind, Kind, Payload, Stanza, StanzaError};
@@ -15,30 +17,13 @@ const JID: &str = "muc#jid";
 const NICK: &str = "muc#roomnick";
 const ALLOW: &str = "muc#request_allow";
 
-/// The voice form in a message, if it carries one.
-pub(crate) fn form(stanza: &Stanza) -> Option<DataForm> {
-    let form: DataForm = stanza.child("x", ns::DATA)?.typed()?;
-    (form.form_type() == Some(ns::MUC_REQUEST)).then_some(form)
-}
-
-fn value<'a>(form: &'a DataForm, var: &str) -> Option<&'a str> {
-    let field = form.fields.iter().find(|field| field.var.as_deref() == Some(var))?;
-    field.values.first().map(String::as_str)
-}
-
 impl Instance {
     /// A visitor asks, or a moderator answers.
-    pub(crate) fn handle_voice_form(&mut self, stanza: &Stanza, form: &DataForm) {
-        if form.type_ == DataFormType::Cancel {
-            return;
-        }
-        let done = if value(form, ALLOW).is_some() {
-            self.grant_voice(stanza, form)
-        } else {
-            self.ask_for_voice(stanza, form)
-        };
-        if let Err(refusal) = done {
-            self.turn.refuse(stanza, refusal);
+    pub(crate) fn handle_voice_form(&mut self, stanza: &Stanza, form: &DataForm) -> Result<(), StanzaError> {
+        match is_set(form, ALLOW) {
+            None => self.ask_for_voice(stanza, form),
+            Some(true) => self.grant_voice(stanza, form),
+            Some(false) => Ok(()),
         }
     }
 
@@ -58,14 +43,11 @@ impl Instance {
 
     fn grant_voice(&mut self, stanza: &Stanza, form: &DataForm) -> Result<(), StanzaError> {
         let from = stanza.from.as_ref().ok_or(Condition::BadRequest)?;
-        if !matches!(value(form, ALLOW), Some("1" | "true")) {
-            return Ok(());
-        }
         let nick = value(form, NICK).and_then(|nick| Nick::parse(nick).ok()).ok_or(Condition::BadRequest)?;
         let order = Order { nick: Some(nick), role: Some(Role::Participant), ..Order::default() };
         let actor = self.actor(from);
         self.check_orders(&actor, std::slice::from_ref(&order))?;
-        self.carry_out_or_propose(&actor, vec![order], None);
+        self.carry_out_or_propose(&actor, vec![order], Some(Cause::of(stanza)));
         Ok(())
     }
 }

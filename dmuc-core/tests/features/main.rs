@@ -7,5 +7,6 @@ mod commands;
 mod common;
 mod entry;
 mod limits;
+mod registration;
 mod stage;
 mod vcard;

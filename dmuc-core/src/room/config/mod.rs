@@ -15,6 +15,7 @@ mod get_member_list;
 mod history_length;
 mod lang;
 mod lists;
+mod lock_nicks;
 mod logging;
 mod max_users;
 mod members_by_default;
@@ -27,6 +28,8 @@ mod presence_broadcast;
 mod public;
 mod pubsub;
 mod refused;
+mod registration;
+mod voice_requests;
 mod whois;
 
 use std::collections::BTreeSet;
@@ -39,6 +42,7 @@ pub use form::{Applied, FormScope};
 pub use lists::list_fields;
 pub use password::Password;
 pub use refused::Refused;
+pub use registration::Registration;
 pub use whois::Whois;
 
 use super::roles::Role;
@@ -75,6 +79,14 @@ pub struct Config {
     pub allow_pm: AllowPm,
     /// Whether those below admin may invite to a members-only room (`muc#roomconfig_allowinvites`).
     pub allow_invites: bool,
+    /// What happens to a stranger's request to be registered (no registered field).
+    pub registration: Registration,
+    /// Whether registered users keep to their registered nick (no registered field).
+    pub lock_nicks: bool,
+    /// Whether visitors may ask for voice (no registered field).
+    pub voice_requests: bool,
+    /// Seconds that a visitor waits before it asks for voice again (no registered field).
+    pub voice_interval_s: u32,
     /// Roles whose presence is shown to others (`muc#roomconfig_presencebroadcast`).
     pub presence_broadcast: BTreeSet<Role>,
     /// Roles that may retrieve the member list (`muc#roomconfig_getmemberlist`).
@@ -106,6 +118,10 @@ impl Default for Config {
             max_users: None,
             allow_pm: AllowPm::Anyone,
             allow_invites: false,
+            registration: Registration::Usual,
+            lock_nicks: false,
+            voice_requests: true,
+            voice_interval_s: 300,
             presence_broadcast: BTreeSet::from(Role::OCCUPANTS),
             get_member_list: BTreeSet::from(Role::OCCUPANTS),
             history_length: 20,
@@ -167,6 +183,10 @@ pub static OPTIONS: &[&dyn RoomOption] = &[
     &change_subject::OPTION,
     &allow_invites::OPTION,
     &allow_pm::OPTION,
+    &registration::OPTION,
+    &lock_nicks::OPTION,
+    &voice_requests::ALLOWED,
+    &voice_requests::INTERVAL,
     &max_users::OPTION,
     &presence_broadcast::OPTION,
     &get_member_list::OPTION,

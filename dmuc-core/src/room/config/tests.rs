@@ -7,7 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
 
-use super::{AllowPm, Config, FormScope, OPTIONS, Refused, Whois, list_fields, option, status_codes};
+use super::{
+    AllowPm, Config, FormScope, OPTIONS, Refused, Registration, Whois, list_fields, option, status_codes,
+};
 use crate::address::Address;
 use crate::ns;
 use crate::room::roles::{Affiliation, Role};
@@ -76,6 +78,10 @@ fn any_config(rng: &mut impl Rng) -> Config {
             &[AllowPm::Anyone, AllowPm::Participants, AllowPm::Moderators, AllowPm::Nobody],
         ),
         allow_invites: flag(10),
+        registration: any_of(rng, &[Registration::Usual, Registration::Open, Registration::Closed]),
+        lock_nicks: flag(14),
+        voice_requests: flag(15),
+        voice_interval_s: rng.next_u32(),
         presence_broadcast: any_roles(rng),
         get_member_list: any_roles(rng),
         history_length: rng.next_u32(),
@@ -467,4 +473,22 @@ fn the_member_list_does_not_reveal_what_a_semi_anonymous_room_hides() {
     assert!(!closed.may_get_member_list(Affiliation::Member, Role::Moderator));
     assert!(semi.may_get_member_list(Affiliation::None, Role::Moderator));
     assert!(closed.may_get_member_list(Affiliation::Admin, Role::None), "an admin need not be in the room");
+}
+
+#[test]
+fn registering_gives_nobody_on_the_spot_what_the_room_keeps_from_strangers() {
+    let open = Config::default();
+    let moderated = Config { moderated: true, ..Config::default() };
+    let generous = Config { members_by_default: true, ..moderated.clone() };
+    let members_only = Config { members_only: true, ..Config::default() };
+    let chosen = Config { registration: Registration::Open, ..members_only.clone() };
+    for (config, expected) in [
+        (open, Registration::Open),
+        (moderated, Registration::Approve),
+        (generous, Registration::Open),
+        (members_only, Registration::Approve),
+        (chosen, Registration::Open),
+    ] {
+        assert_eq!(config.registration_now(), expected, "{config:?}");
+    }
 }
