@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::instance::Instance;
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
-use crate::stanza::Stanza;
+use crate::stanza::{Kind, Stanza};
 use crate::storage::Change;
 
 impl Instance {
@@ -22,13 +22,16 @@ impl Instance {
         }
     }
 
-    /// What was sent to a client came back: it is a ghost (status 333).
+    /// What was sent to a client came back: it is a ghost (status 333), unless the error is of another kind.
     pub(crate) fn handle_bounce(&mut self, stanza: &Stanza) {
         let Some(from) = &stanza.from else { return };
-        let gone =
-            stanza.child("error", crate::ns::STANZA).and_then(|error| error.element().ok()).is_some_and(
-                |error| GHOSTLY.iter().any(|condition| error.has_child(*condition, crate::ns::ERRORS)),
-            );
+        let gone = match stanza.child("error", crate::ns::STANZA) {
+            Some(error) => error.element().is_ok_and(|error| {
+                GHOSTLY.iter().any(|condition| error.has_child(*condition, crate::ns::ERRORS))
+            }),
+            // Some clients say so little, and mean that they are gone.
+            None => stanza.kind == Kind::Presence,
+        };
         if gone {
             self.client_gone(from, Notice::codes(&[333]));
         }

@@ -6,6 +6,7 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod entry;
+mod leaving;
 mod limits;
 mod registration;
 mod stage;
