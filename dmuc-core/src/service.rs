@@ -32,6 +32,7 @@ const ROOM_ID_BYTES_MAX: usize = 256;
 /// What the service can do.
 const FEATURES: &[&str] = &[
     ns::MUC,
+    ns::MUC_STABLE_ID,
     ns::DISCO_INFO,
     ns::DISCO_ITEMS,
     ns::RSM,

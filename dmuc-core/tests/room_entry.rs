@@ -368,8 +368,12 @@ fn occupants_may_probe_occupants_and_nobody_else_may() {
     assert_eq!(told(&world.got(HAG)), ["+thirdwitch none/participant 110"]);
     world.send(&probe(HAG, &format!("{COVEN}/nobody")));
     assert_eq!(world.got(HAG)[0].ty(), "unavailable");
-    world.send(&probe(HECATE, SECOND)).send(&probe(HECATE, COVEN));
+    world.send(&probe(HECATE, COVEN));
     assert!(world.got(HECATE).is_empty());
+    for to in [SECOND.to_owned(), format!("{COVEN}/nobody")] {
+        world.send(&probe(HECATE, &to));
+        assert_eq!(the_error(&world.got(HECATE)), ("not-acceptable".into(), "cancel".into()), "{to}");
+    }
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn a_change_is_all_or_nothing() {
     assert_eq!(world.lists(CRONE, "affiliation='outcast'"), Ok(vec![]));
     let mixed =
         world.sets(WICCA, "<item nick='thirdwitch' role='none'/><item jid='x@y.lit' affiliation='owner'/>");
-    assert_eq!(mixed, of("not-allowed", "cancel"));
+    assert_eq!(mixed, of("forbidden", "auth"));
     assert!(world.got(HAG).is_empty(), "not kicked either");
     let both = "<item jid='a@x.lit' affiliation='member'/><item jid='b@x.lit' affiliation='outcast'/>";
     assert_eq!(world.sets(WICCA, both), None);
@@ -190,7 +190,7 @@ fn lists_are_for_those_of_rank() {
     let forbidden = || Err::<Vec<String>, String>("forbidden".into());
     let rows = [
         (CRONE, [true, true, true, true]),
-        (WICCA, [false, true, true, true]),
+        (WICCA, [false, false, true, true]),
         (HAG, [false, false, false, false]),
         (HECATE, [false, false, false, false]),
         ("outsider@x.lit/y", [false, false, false, false]),
@@ -204,12 +204,22 @@ fn lists_are_for_those_of_rank() {
         assert_eq!(world.lists(user, "role='participant'").is_ok(), moderates, "{user}");
     }
     assert_eq!(world.lists(HAG, "affiliation='member'"), forbidden(), "they would learn real addresses");
+    world.sets(CRONE, "<item nick='thirdwitch' role='moderator'/>");
+    assert!(world.lists(HAG, "role='participant'").is_ok(), "a moderator sees who has voice");
+    assert_eq!(world.lists(HAG, "role='moderator'"), forbidden(), "moderators are the admins' to manage");
+    world.sets(CRONE, "<item nick='thirdwitch' role='participant'/>");
     world.submits(CRONE, &field("whois", &["anyone"]));
+    assert_eq!(world.lists(HAG, "affiliation='owner'"), Ok(vec!["crone1@shakespeare.lit".into()]));
+    assert_eq!(world.lists(HECATE, "affiliation='owner'"), forbidden(), "but no stranger");
+    assert_eq!(world.lists(HAG, "affiliation='outcast'"), forbidden());
     assert_eq!(
         world.lists(HAG, "affiliation='member'"),
         Ok(vec![HAG_BARE.into()]),
         "now they know them anyway"
     );
+    world.leaves(HAG, THIRD);
+    assert_eq!(world.lists(HAG, "affiliation='member'"), Ok(vec![HAG_BARE.into()]), "from outside as well");
+    world.joins(HAG, THIRD);
     world.submits(CRONE, &field("getmemberlist", &["moderator"]));
     assert_eq!(world.lists(HAG, "affiliation='member'"), forbidden());
     assert_eq!(world.lists(CRONE, "role='participant'"), Ok(vec!["hecate".into(), "thirdwitch".into()]));
@@ -281,7 +291,7 @@ fn limits_stay_within_the_services_policy() {
 }
 
 #[test]
-fn a_password_is_asked_of_all_but_owners() {
+fn a_password_is_asked_of_everybody() {
     let mut world = coven(&[]);
     let form = field("passwordprotectedroom", &["1"]) + &field("roomsecret", &["cauldronburn"]);
     assert_eq!(world.submits(CRONE, &form), None);
@@ -300,6 +310,9 @@ fn a_password_is_asked_of_all_but_owners() {
     assert!(roster(&world.got(HAG)).contains_key("thirdwitch"));
     world.joins(HAG, THIRD);
     assert!(roster(&world.got(HAG)).contains_key("thirdwitch"), "who is in may ask again without");
+    world.leaves(CRONE, FIRST).forget();
+    world.joins(CRONE, FIRST);
+    assert_eq!(the_error(&world.got(CRONE)), ("not-authorized".into(), "auth".into()), "owners can read it");
 }
 
 #[test]

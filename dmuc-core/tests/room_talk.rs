@@ -336,11 +336,17 @@ fn a_service_lists_its_public_rooms_and_a_room_its_occupants_to_those_inside() {
     assert!(xml.contains("jid='coven@chat.shakespeare.lit'") && xml.contains("name='Cave'"), "{xml}");
     let inside = world.asks("get", HAG, COVEN, items)[0].to_xml();
     assert!(["firstwitch", "secondwitch", "thirdwitch"].iter().all(|n| inside.contains(n)), "{inside}");
-    assert!(!world.asks("get", HECATE, COVEN, items)[0].to_xml().contains("witch"), "strangers see nobody");
+    assert!(world.asks("get", HECATE, COVEN, items)[0].to_xml().contains("witch"), "anybody may walk in");
+    world.sets(CRONE, "<item jid='hecate@shakespeare.lit' affiliation='outcast'/>");
+    assert!(!world.asks("get", HECATE, COVEN, items)[0].to_xml().contains("witch"), "but she may not");
+    world.sets(CRONE, "<item jid='hecate@shakespeare.lit' affiliation='none'/>");
     world.submits(CRONE, "<field var='muc#roomconfig_publicroom'><value>0</value></field>");
+    assert!(!world.asks("get", HECATE, COVEN, items)[0].to_xml().contains("witch"), "strangers see nobody");
     assert!(!world.asks("get", HECATE, CHAT, items)[0].to_xml().contains("coven"), "hidden");
     let info = world.asks("get", HECATE, CHAT, "<query xmlns='http://jabber.org/protocol/disco#info'/>");
-    assert!(info[0].to_xml().contains("var='http://jabber.org/protocol/muc'"));
+    for feature in ["", "#stable_id"] {
+        assert!(info[0].to_xml().contains(&format!("var='http://jabber.org/protocol/muc{feature}'")));
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::ns;
 use crate::room::occupants::Occupant;
 use crate::room::presence::Notice;
 use crate::room::roles::{Affiliation, Role, may_change_affiliation, may_change_role};
-use crate::stanza::{Condition, El, ErrorKind, Stanza, StanzaError};
+use crate::stanza::{Condition, El, Stanza, StanzaError};
 
 /// Who wants something done.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub(crate) struct Actor {
 pub(crate) struct Order {
     pub jid: Option<Address>,
     pub nick: Option<Nick>,
+    /// The nick is reserved no longer (XEP-0045 §9.5).
+    pub frees_nick: bool,
     pub affiliation: Option<Affiliation>,
     pub role: Option<Role>,
     pub reason: Option<String>,
@@ -42,7 +44,7 @@ impl Order {
     pub fn element(&self) -> El {
         let item = El::new("item", ns::MUC_ADMIN)
             .attr_opt("jid", self.jid.as_ref().map(Address::as_str))
-            .attr_opt("nick", self.nick.as_ref().map(Nick::as_str))
+            .attr_opt("nick", self.nick.as_ref().map(Nick::as_str).or(self.frees_nick.then_some("")))
             .attr_opt("affiliation", self.affiliation.map(Affiliation::as_str))
             .attr_opt("role", self.role.map(Role::as_str));
         match &self.reason {
@@ -100,22 +102,26 @@ impl Instance {
             }
             (None, Some(role)) => {
                 let role = role.parse().map_err(|_| Condition::BadRequest)?;
-                if actor.role < Role::Moderator && actor.affiliation < Affiliation::Admin {
-                    return Err(Condition::Forbidden.into());
-                }
+                may_list_role(actor, role)?;
                 Ok(list.children(self.role_items(role)))
             }
             (None, None) => Err(Condition::BadRequest.into()),
         }
     }
 
-    /// Admins see the lists of those up to their own rank, so that the list of owners is the owners'; the list of
-    /// members is shown to others as the room is configured.
+    /// The lists of owners and admins are the owners' (XEP-0045 §10.5, §10.8), that of the banned is the admins' (§9.2)
+    /// and that of members is shown as the room is configured (§9.5). Where everybody's address is known anyway,
+    /// members see who runs the room.
     fn may_list(&self, actor: &Actor, affiliation: Affiliation) -> Result<(), StanzaError> {
-        let by_rank = actor.affiliation >= Affiliation::Admin.max(affiliation);
-        let as_member = affiliation == Affiliation::Member
-            && self.room().config.may_get_member_list(actor.affiliation, actor.role);
-        if by_rank || as_member { Ok(()) } else { Err(Condition::Forbidden.into()) }
+        let may = match affiliation {
+            Affiliation::Outcast | Affiliation::None => actor.affiliation >= Affiliation::Admin,
+            Affiliation::Member => self.room().config.may_get_member_list(actor.affiliation, actor.role),
+            Affiliation::Admin | Affiliation::Owner => {
+                let least = if self.is_open_about_jids() { Affiliation::Member } else { Affiliation::Owner };
+                actor.affiliation >= least
+            }
+        };
+        if may { Ok(()) } else { Err(Condition::Forbidden.into()) }
     }
 
     fn affiliation_items(&self, affiliation: Affiliation) -> Vec<El> {
@@ -281,19 +287,27 @@ impl Instance {
     }
 }
 
-fn read_order(item: &Element) -> Result<Order, StanzaError> {
-    let jid =
-        item.attr("jid").map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed)).transpose()?;
-    if jid.as_ref().is_some_and(|jid| !jid.is_bare()) {
-        return Err(StanzaError::new(Condition::JidMalformed).because("Affiliations belong to bare JIDs."));
+/// Moderators see who has voice (XEP-0045 §8.5); who moderates is for admins to manage (§9.8).
+fn may_list_role(actor: &Actor, role: Role) -> Result<(), StanzaError> {
+    let moderates = actor.role == Role::Moderator && role < Role::Moderator;
+    if moderates || actor.affiliation >= Affiliation::Admin {
+        Ok(())
+    } else {
+        Err(Condition::Forbidden.into())
     }
-    let malformed = || StanzaError::of_kind(Condition::JidMalformed, ErrorKind::Modify);
-    let nick = item.attr("nick").map(|nick| Nick::parse(nick).map_err(|_| malformed())).transpose()?;
+}
+
+fn read_order(item: &Element) -> Result<Order, StanzaError> {
+    let jid = item.attr("jid").map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed));
+    let nick = item.attr("nick").filter(|nick| !nick.is_empty());
+    let nick = nick.map(|nick| Nick::parse(nick).map_err(|_| Condition::JidMalformed)).transpose()?;
     let affiliation = item.attr("affiliation").map(str::parse::<Affiliation>).transpose();
     let role = item.attr("role").map(str::parse::<Role>).transpose();
     Ok(Order {
-        jid,
+        // Affiliations belong to bare JIDs (XEP-0045 §10.3).
+        jid: jid.transpose()?.map(|jid| jid.to_bare()),
         nick,
+        frees_nick: item.attr("nick") == Some(""),
         affiliation: affiliation.map_err(|_| Condition::BadRequest)?,
         role: role.map_err(|_| Condition::BadRequest)?,
         reason: item.get_child("reason", ns::MUC_ADMIN).map(Element::text),

@@ -158,6 +158,7 @@ fn ordered_standing(old: Option<&Standing>, order: &Order) -> Standing {
         return Standing { role: order.role, ..old.cloned().unwrap_or_default() };
     };
     let reserved = order.nick.as_ref().filter(|_| order.jid.is_some()).map(|nick| nick.as_str().to_owned());
-    let nick = reserved.or_else(|| old?.nick.clone()).filter(|_| affiliation > Affiliation::None);
+    let kept = || old.filter(|_| !order.frees_nick)?.nick.clone();
+    let nick = reserved.or_else(kept).filter(|_| affiliation > Affiliation::None);
     Standing { affiliation, nick, reason: order.reason.clone(), ..Standing::default() }
 }

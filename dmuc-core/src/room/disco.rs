@@ -62,8 +62,7 @@ impl Instance {
     fn room_info(&self, asker: Option<&Address>) -> DataForm {
         let room = self.room();
         let mut fields = room.config.info_fields();
-        let open = !room.config.members_only && room.config.password.is_none();
-        if open || asker.is_some_and(|asker| self.belongs(asker)) {
+        if self.is_open_to_all() || asker.is_some_and(|asker| self.belongs(asker)) {
             fields.push(Field::text_single("muc#roominfo_subject", &room.subject.text));
         }
         fields.extend(avatar_hash(&room.vcard.hashes));
@@ -89,12 +88,18 @@ impl Instance {
         self.turn.send(stanza.result().with(query.payload()));
     }
 
+    fn is_open_to_all(&self) -> bool {
+        let config = &self.room().config;
+        !config.members_only && config.password.is_none()
+    }
+
     /// Whether somebody is in, or on the list of those who may always come in.
     fn belongs(&self, jid: &Address) -> bool {
         self.room().occupants.of_session(jid).is_some() || self.affiliation(jid) >= Affiliation::Member
     }
 
-    /// The occupants, for those who belong here: strangers get an empty list (XEP-0045 §6.5).
+    /// The occupants, for those who belong here or who need but walk in to see them; others get an empty list
+    /// (XEP-0045 §6.5).
     pub(crate) fn handle_disco_items(&mut self, stanza: &Stanza, request: &Payload) {
         let Some(from) = &stanza.from else { return };
         match request.attr("node").as_deref() {
@@ -102,7 +107,8 @@ impl Instance {
             Some(ns::COMMANDS) => return self.handle_command_list(stanza),
             Some(_) => return self.turn.refuse(stanza, Condition::ItemNotFound),
         }
-        let shown = self.belongs(from);
+        let is_public = self.room().config.public && self.is_open_to_all();
+        let shown = self.belongs(from) || (is_public && self.affiliation(from) > Affiliation::Outcast);
         let broadcast = |role| self.room().config.broadcasts(role);
         let occupants = self.room().occupants.iter().filter(|o| shown && broadcast(o.role));
         let items = occupants.map(|occupant| {

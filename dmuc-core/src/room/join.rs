@@ -65,11 +65,7 @@ fn member_if_needed(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaEr
 fn password_if_needed(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     let Some(needed) = &instance.room().config.password else { return Ok(()) };
     let given = wish.password.as_deref().unwrap_or("");
-    if wish.creates
-        || wish.returns
-        || wish.affiliation == Affiliation::Owner
-        || same_in_constant_time(needed, given)
-    {
+    if wish.creates || wish.returns || same_in_constant_time(needed, given) {
         return Ok(());
     }
     Err(StanzaError::new(Condition::NotAuthorized).because("A password is required to enter this room."))
@@ -133,7 +129,7 @@ impl Instance {
         }
     }
 
-    /// Refuses a join; the extension says that it was one (XEP-0045 §7.2).
+    /// Refuses a join or a nick; the extension says that it was one (XEP-0045 §7.2, §7.6).
     pub(crate) fn refuse_entry(&mut self, stanza: &Stanza, refusal: &StanzaError) {
         let answer = stanza.error(refusal).map(|mut answer| {
             answer.children.insert(0, El::new("x", ns::MUC).payload());

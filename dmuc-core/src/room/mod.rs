@@ -89,11 +89,12 @@ impl Instance {
             return self.handle_arrival(stanza);
         };
         let (id, same) = (occupant.id(), self.read_nick(to).is_ok_and(|nick| nick == occupant.nick));
-        match (to.is_bare(), same) {
-            (true, _) => self.refuse_entry(stanza, &Condition::JidMalformed.into()),
-            (_, true) if is_muc_join(stanza) => self.handle_join(stanza, false),
-            (_, true) => self.handle_presence_update(&id, stanza),
-            (_, false) => self.handle_nick_change(&id, stanza),
+        match is_muc_join(stanza) {
+            true if to.is_bare() => self.refuse_entry(stanza, &Condition::JidMalformed.into()),
+            true if same => self.handle_join(stanza, false),
+            // The room itself will do, for a client that has but one nick here.
+            false if same || to.is_bare() => self.handle_presence_update(&id, stanza),
+            _ => self.handle_nick_change(&id, stanza),
         }
     }
 

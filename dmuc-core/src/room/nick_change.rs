@@ -11,7 +11,7 @@ impl Instance {
     /// A client in the room asks for another nick.
     pub(crate) fn handle_nick_change(&mut self, id: &OccupantId, stanza: &Stanza) {
         match self.admit_nick(id, stanza) {
-            Err(refusal) => self.turn.refuse(stanza, refusal),
+            Err(refusal) => self.refuse_entry(stanza, &refusal),
             Ok(nick) => {
                 let presence = self.said_by_user(stanza);
                 self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);

@@ -9,7 +9,7 @@ use crate::ns;
 use crate::room::config::Whois;
 use crate::room::occupants::{Face, Occupant, OccupantId};
 use crate::room::roles::{Affiliation, Role};
-use crate::stanza::{El, Payload, Stanza, Template};
+use crate::stanza::{Condition, El, ErrorKind, Payload, Stanza, StanzaError, Template};
 
 /// What a presence says beyond who and how.
 #[derive(Debug, Clone, Default)]
@@ -185,11 +185,15 @@ impl Instance {
         self.push_presence(&occupant, &Notice::default());
     }
 
-    /// A probe: an occupant may ask how another is; nobody else learns anything (XEP-0045 §17.3).
+    /// A probe: an occupant may ask how another is; nobody else learns anything, not even who is in (XEP-0045 §17.3).
     pub(crate) fn handle_probe(&mut self, stanza: &Stanza) {
         let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return };
-        let Some(asker) = self.room().occupants.of_session(from) else { return };
         let Ok(nick) = self.read_nick(to) else { return };
+        let Some(asker) = self.room().occupants.of_session(from) else {
+            return self
+                .turn
+                .refuse(stanza, StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Cancel));
+        };
         let config = &self.room().config;
         let itself = nick == asker.nick;
         let asked = self.room().occupants.by_nick(&nick);

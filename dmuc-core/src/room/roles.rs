@@ -162,15 +162,14 @@ const AFFILIATION_CHANGE: [[Affiliation; 5]; 5] = {
 /// `conflict` (XEP-0045 §9.1, §10.2).
 ///
 /// # Errors
-/// [`Denied::Forbidden`] for those below admin (§9); [`Denied::NotAllowed`] where only an owner may (§9.1, §10).
+/// [`Denied::Forbidden`] for those below admin (§9), and for admins who would change the lists that are the owners'
+/// (§10.5, §10.8); [`Denied::NotAllowed`] for admins who would ban somebody on these (§9.1).
 pub fn may_change_affiliation(actor: Affiliation, now: Affiliation, new: Affiliation) -> Result<(), Denied> {
-    if actor < Affiliation::Admin {
-        return Err(Denied::Forbidden);
+    if actor >= AFFILIATION_CHANGE[now as usize][new as usize] {
+        return Ok(());
     }
-    if actor < AFFILIATION_CHANGE[now as usize][new as usize] {
-        return Err(Denied::NotAllowed);
-    }
-    Ok(())
+    let bans = new == Affiliation::Outcast && actor == Affiliation::Admin;
+    Err(if bans { Denied::NotAllowed } else { Denied::Forbidden })
 }
 
 /// What a change of role takes.
@@ -299,12 +298,14 @@ mod tests {
     #[test]
     fn admins_leave_admins_and_owners_alone() {
         for (now, new) in pairs() {
-            let expected = if now.max(new) >= Admin { Err(NotAllowed) } else { Ok(()) };
+            let denied = if new == Outcast { NotAllowed } else { Forbidden };
+            let expected = if now.max(new) >= Admin { Err(denied) } else { Ok(()) };
             assert_eq!(may_change_affiliation(Admin, now, new), expected, "{now} to {new}");
             assert_eq!(may_change_affiliation(Owner, now, new), Ok(()), "{now} to {new}");
         }
         assert_eq!(may_change_affiliation(Admin, Owner, Outcast), Err(NotAllowed), "§9.1");
-        assert_eq!(may_change_affiliation(Admin, Member, Admin), Err(NotAllowed), "§10.6");
+        assert_eq!(may_change_affiliation(Admin, Admin, Affiliation::None), Err(Forbidden), "§10.8");
+        assert_eq!(may_change_affiliation(Admin, Member, Owner), Err(Forbidden), "§10.5");
     }
 
     fn pairs() -> impl Iterator<Item = (Affiliation, Affiliation)> {

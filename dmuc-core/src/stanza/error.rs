@@ -1,6 +1,7 @@
 //! Stanza errors (RFC 6120 §8.3).
 
 use super::{El, Payload};
+use crate::address::Address;
 use crate::ns;
 
 /// The `type` of an error: what its receiver may do about it.
@@ -178,7 +179,18 @@ impl StanzaError {
     /// The `<error/>` child: condition, application condition, text.
     #[must_use]
     pub fn to_payload(&self) -> Payload {
+        self.payload(None)
+    }
+
+    /// The same, naming who refuses: not the occupant whose address was written to (RFC 6120 §8.3.1).
+    #[must_use]
+    pub fn to_payload_by(&self, by: &Address) -> Payload {
+        self.payload(Some(by.bare_str()))
+    }
+
+    fn payload(&self, by: Option<&str>) -> Payload {
         let mut error = El::stanza("error")
+            .attr_opt("by", by)
             .attr("type", self.kind.as_str())
             .child(El::new(self.condition.name(), ns::ERRORS).text(self.condition.data()));
         if let Some(application) = &self.application {

@@ -192,7 +192,8 @@ impl Stanza {
         if self.is_error() || (self.kind == Kind::Iq && self.ty() == "result") {
             return None;
         }
-        Some(self.answer("error").with(error.to_payload()))
+        let payload = self.to.as_ref().map_or_else(|| error.to_payload(), |by| error.to_payload_by(by));
+        Some(self.answer("error").with(payload))
     }
 
     fn answer(&self, ty: &str) -> Self {

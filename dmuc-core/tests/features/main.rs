@@ -8,6 +8,8 @@ mod common;
 mod entry;
 mod leaving;
 mod limits;
+mod lists;
+mod presence;
 mod registration;
 mod stage;
 mod vcard;

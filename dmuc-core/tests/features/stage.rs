@@ -156,3 +156,8 @@ impl Stage {
 pub fn local(user: &str) -> &str {
     user.split('@').next().unwrap()
 }
+
+/// A JID without its resource.
+pub fn bare(user: &str) -> &str {
+    user.split('/').next().unwrap()
+}

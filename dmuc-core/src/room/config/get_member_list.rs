@@ -12,10 +12,12 @@ pub(super) static OPTION: Roles = Roles {
 };
 
 impl Config {
-    /// Whether somebody of this affiliation and role may retrieve the member list. Admins may always. In a
-    /// semi-anonymous room nobody may who does not see real JIDs anyway, since the list is of JIDs (XEP-0045 §5.2.1).
+    /// Whether somebody of this affiliation and role may retrieve the member list; without a role, in the one that they
+    /// would enter with (XEP-0045 §9.5). Admins may always. In a semi-anonymous room nobody may who does not see real
+    /// JIDs anyway, since the list is of JIDs (§5.2.1).
     #[must_use]
     pub fn may_get_member_list(&self, affiliation: Affiliation, role: Role) -> bool {
+        let role = if role == Role::None { affiliation.default_role(self) } else { role };
         let sees_members =
             role == Role::Moderator || (self.whois == Whois::Anyone && affiliation >= Affiliation::Member);
         affiliation >= Affiliation::Admin || (sees_members && self.get_member_list.contains(&role))
