@@ -140,8 +140,8 @@ fn for_whom_nobody_answers_may_do_at_a_shadow_what_all_instances_believe() {
     assert_eq!(roster(&world.got(puck))["puck"], ("member".into(), "participant".into(), jid.clone()));
     for request in [
         "<message type='groupchat' from='puck@athens.lit/wood' to='coven@rooms.macbeth.lit'><subject>s</subject></message>",
-        "<iq type='get' id='o' from='puck@athens.lit/wood' to='coven@rooms.macbeth.lit'>\
-         <query xmlns='http://jabber.org/protocol/muc#owner'/></iq>",
+        "<iq type='set' id='o' from='puck@athens.lit/wood' to='coven@rooms.macbeth.lit'>\
+         <query xmlns='http://jabber.org/protocol/muc#admin'><item nick='foo' role='none'/></query></iq>",
     ] {
         world.send(request);
         assert_eq!(the_error(&world.got(puck)), ("forbidden".into(), "auth".into()), "{request}");

@@ -33,7 +33,7 @@ impl Instance {
     pub(crate) fn handle_owner(&mut self, stanza: &Stanza, query: &Element) {
         let Some(from) = &stanza.from else { return };
         let from = from.clone();
-        let done = if self.affiliation_here(&from) < Affiliation::Owner {
+        let done = if self.affiliation(&from) < Affiliation::Owner {
             Err(StanzaError::new(Condition::Forbidden).because("Only owners may do this."))
         } else if stanza.ty() == "get" {
             self.send_form(stanza);
