@@ -32,7 +32,7 @@ async fn insert(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64, Stor
         rows.iter().map(|(_, entry)| serde_json::to_string(&entry.event)).collect::<Result<Vec<_>, _>>();
     let json = json.map_err(|error| corrupt(APPEND)(error.into()))?;
     let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO log (uid, origin, incarnation, seq, hlc, id, jid, bytes, withheld, digest, event) ",
+        "INSERT INTO log (uid, origin, incarnation, seq, hlc, id, nick, oid, bytes, withheld, digest, event) ",
     );
     query.push_values(rows.iter().zip(json), |mut row, ((uid, entry), json)| {
         let event = &entry.event;
@@ -42,7 +42,8 @@ async fn insert(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64, Stor
             .push_bind(signed(event.pos.s))
             .push_bind(signed(event.h.0))
             .push_bind(event.id.0.to_vec())
-            .push_bind(event.jid.as_ref().map(|jid| jid.bare_str().to_owned()))
+            .push_bind(event.nick.as_ref().map(|nick| nick.as_str().to_owned()))
+            .push_bind(event.oid.clone())
             .push_bind(signed(event.bytes() as u64))
             .push_bind(entry.withheld)
             .push_bind(entry.digest.map(|digest| digest.0.to_vec()))

@@ -1,12 +1,14 @@
 //! The logs read in their several orders.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use dmuc_core::Millis;
 use dmuc_core::clock::Hlc;
 use dmuc_core::event::{ChainDigest, EventId, Position};
 use dmuc_core::storage::{ArchiveQuery, Frontier, HistoryStore, LogEntry, Page, Recent, RoomUid, StoreError};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::SqliteStore;
 use crate::append::{append, recount};
@@ -123,21 +125,25 @@ impl HistoryStore for SqliteStore {
     async fn page(&self, room: RoomUid, query: &ArchiveQuery) -> Result<Option<Page>, StoreError> {
         let mut read = self.readers.begin().await.map_err(failed(PAGE))?;
         let uid = room.to_string();
-        let Some(after) = arrival(&mut read, &uid, query.after, 0).await? else { return Ok(None) };
-        let Some(before) = arrival(&mut read, &uid, query.before, i64::MAX).await? else { return Ok(None) };
-        let mut selection = Selection::of(&uid, query, after, before);
-        let entries = entries(selection.rows(&mut read).await?)?;
-        let between = selection.count(&mut read).await?;
-        let complete = entries.len() as u64 == between;
-        let index = selection.before_page(&mut read, entries.len() as u64, between).await?;
-        let whole = (selection.after, selection.before) == (0, i64::MAX);
-        (selection.after, selection.before) = (0, i64::MAX);
-        let count = if whole { between } else { selection.count(&mut read).await? };
+        let Some(selection) = Selection::of(&mut read, &uid, query).await? else { return Ok(None) };
+        let Some(page) = bounds(&mut read, &uid, query.after, query.before).await? else { return Ok(None) };
+        let entries = entries(selection.rows(&mut read, page).await?)?;
+        let between = selection.count(&mut read, page).await?;
+        let size = entries.len() as u64;
+        let skipped = query.index.unwrap_or(0).min(between);
+        let complete = skipped + size == between;
+        let earlier = if page == ALL { 0 } else { selection.count(&mut read, (0, page.0 + 1)).await? };
+        let index = earlier + if query.last { between - size } else { skipped };
+        let count = if page == ALL { between } else { selection.count(&mut read, ALL).await? };
         Ok(Some(Page { entries, complete, count, index }))
     }
 
     async fn expire(&self, room: RoomUid, before: Millis) -> Result<u64, StoreError> {
         let uid = room.to_string();
+        // Most rooms have nothing so old, and need not wait for their turn to write.
+        if !self.has_older(&uid, before).await? {
+            return Ok(0);
+        }
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(EXPIRE))?;
         keep_digests(&mut transaction, &uid).await?;
         let dropped = sqlx::query("DELETE FROM log WHERE uid = ? AND hlc < ?")
@@ -147,11 +153,20 @@ impl HistoryStore for SqliteStore {
             .await
             .map_err(failed(EXPIRE))?
             .rows_affected();
-        if dropped > 0 {
-            keep_places(&mut transaction, &uid).await?;
-            transaction.commit().await.map_err(failed(EXPIRE))?;
-        }
+        keep_places(&mut transaction, &uid).await?;
+        transaction.commit().await.map_err(failed(EXPIRE))?;
         Ok(dropped)
+    }
+}
+
+impl SqliteStore {
+    async fn has_older(&self, uid: &str, before: Millis) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM log WHERE uid = ? AND hlc < ?)")
+            .bind(uid)
+            .bind(stamp(before))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed(EXPIRE))
     }
 }
 
@@ -211,6 +226,23 @@ fn read_frontier(row: &SqliteRow) -> Result<Frontier, StoreError> {
     })
 }
 
+/// Arrivals between which something lies, both excluded.
+type Bounds = (i64, i64);
+
+const ALL: Bounds = (0, i64::MAX);
+
+/// What lies after and before events; nothing if one is not held.
+async fn bounds(
+    db: &mut SqliteConnection,
+    uid: &str,
+    after: Option<EventId>,
+    before: Option<EventId>,
+) -> Result<Option<Bounds>, StoreError> {
+    let after = arrival(db, uid, after, ALL.0).await?;
+    let before = arrival(db, uid, before, ALL.1).await?;
+    Ok(after.zip(before))
+}
+
 /// Where an event stands in the order of arrival; `absent` if none is named, nothing if it is not held.
 async fn arrival(
     db: &mut SqliteConnection,
@@ -227,75 +259,91 @@ async fn arrival(
         .map_err(failed(PAGE))
 }
 
-/// The filters of an archive query; every statement takes them in the same places.
+/// What the filters of an archive query select. But for single entries, an index holds all that they ask for.
 struct Selection<'a> {
     uid: &'a str,
-    start: i64,
-    end: i64,
-    with: Option<String>,
-    after: i64,
-    before: i64,
-    last: bool,
-    max: u32,
-}
-
-/// The filters as SQL, with a statement's head and tail around them. An index holds all that they ask for.
-macro_rules! selecting {
-    ($head:literal, $tail:literal) => {
-        concat!(
-            $head,
-            " FROM log WHERE uid = ?1 AND withheld = 0 AND hlc >= ?2 AND hlc <= ?3 AND (?4 IS NULL OR jid = ?4) \
-             AND arrival > ?5 AND arrival < ?6 ",
-            $tail
-        )
-    };
+    query: &'a ArchiveQuery,
+    /// Those of `after_id` and `before_id`.
+    within: Bounds,
+    /// The single entries that are wanted, as a JSON array of hex.
+    ids: Option<String>,
 }
 
 impl<'a> Selection<'a> {
-    fn of(uid: &'a str, query: &ArchiveQuery, after: i64, before: i64) -> Self {
-        Self {
-            uid,
-            start: query.start.map_or(0, stamp),
-            // The whole of the last millisecond, whatever its counter.
-            end: query.end.map_or(i64::MAX, |end| stamp(end.plus(1)) - 1),
-            with: query.with.as_ref().map(|with| with.bare_str().to_owned()),
-            after,
-            before,
-            last: query.last,
-            max: query.max,
+    /// The filters; nothing if one names an event that is not held.
+    async fn of(
+        db: &mut SqliteConnection,
+        uid: &'a str,
+        query: &'a ArchiveQuery,
+    ) -> Result<Option<Self>, StoreError> {
+        let ids: Option<BTreeSet<EventId>> = query.ids.as_ref().map(|ids| ids.iter().copied().collect());
+        let hex = |id: &EventId| format!("\"{:032x}\"", u128::from_be_bytes(id.0));
+        let named = ids.iter().map(BTreeSet::len).sum::<usize>() as u64;
+        let ids = ids.map(|ids| format!("[{}]", ids.iter().map(hex).collect::<Vec<_>>().join(",")));
+        let all = ArchiveQuery::default();
+        let single = Selection { uid, query: &all, within: ALL, ids };
+        if single.ids.is_some() && single.count_held(db).await? < named {
+            return Ok(None);
+        }
+        let within = bounds(db, uid, query.after_id, query.before_id).await?;
+        Ok(within.map(|within| Self { uid, query, within, ids: single.ids }))
+    }
+
+    /// A statement about the single entries, withheld or not.
+    async fn count_held(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM log WHERE uid = ");
+        sql.push_bind(self.uid);
+        self.only_ids(&mut sql);
+        let count = sql.build_query_scalar().fetch_one(db).await.map_err(failed(PAGE))?;
+        Ok(unsigned(count))
+    }
+
+    fn only_ids(&self, sql: &mut QueryBuilder<Sqlite>) {
+        if let Some(ids) = &self.ids {
+            sql.push(" AND id IN (SELECT unhex(value) FROM json_each(").push_bind(ids.clone()).push("))");
         }
     }
 
-    async fn rows(&self, db: &mut SqliteConnection) -> Result<Vec<Stored>, StoreError> {
-        const FORWARD: &str = selecting!("SELECT event, digest, withheld", "ORDER BY arrival LIMIT ?7");
-        const BACKWARD: &str = selecting!("SELECT event, digest, withheld", "ORDER BY arrival DESC LIMIT ?7");
-        let sql = if self.last { BACKWARD } else { FORWARD };
-        let query = sqlx::query_as(sql).bind(self.uid).bind(self.start).bind(self.end).bind(&self.with);
-        let query = query.bind(self.after).bind(self.before).bind(i64::from(self.max));
-        let mut rows: Vec<Stored> = query.fetch_all(db).await.map_err(failed(PAGE))?;
-        if self.last {
+    /// A statement about what is selected, from its head on; its tail is up to the caller.
+    fn statement(&self, head: &str, (after, before): Bounds) -> QueryBuilder<Sqlite> {
+        let mut sql = QueryBuilder::new(head);
+        sql.push(" FROM log WHERE withheld = 0 AND uid = ").push_bind(self.uid);
+        sql.push(" AND arrival > ").push_bind(after.max(self.within.0));
+        sql.push(" AND arrival < ").push_bind(before.min(self.within.1));
+        if let Some(start) = self.query.start {
+            sql.push(" AND hlc >= ").push_bind(stamp(start));
+        }
+        if let Some(end) = self.query.end {
+            // The whole of the last millisecond, whatever its counter.
+            sql.push(" AND hlc <= ").push_bind(stamp(end.plus(1)) - 1);
+        }
+        if let Some(oid) = &self.query.oid {
+            sql.push(" AND oid = ").push_bind(oid.as_str());
+        }
+        if let Some(nick) = &self.query.nick {
+            sql.push(" AND nick = ").push_bind(nick.as_str());
+        }
+        self.only_ids(&mut sql);
+        sql
+    }
+
+    async fn rows(&self, db: &mut SqliteConnection, page: Bounds) -> Result<Vec<Stored>, StoreError> {
+        let mut sql = self.statement("SELECT event, digest, withheld", page);
+        sql.push(if self.query.last { " ORDER BY arrival DESC LIMIT " } else { " ORDER BY arrival LIMIT " });
+        sql.push_bind(i64::from(self.query.max));
+        if let Some(index) = self.query.index {
+            sql.push(" OFFSET ").push_bind(signed(index));
+        }
+        let mut rows: Vec<Stored> = sql.build_query_as().fetch_all(db).await.map_err(failed(PAGE))?;
+        if self.query.last {
             rows.reverse();
         }
         Ok(rows)
     }
 
-    async fn count(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
-        const COUNT: &str = selecting!("SELECT COUNT(*)", "");
-        let query = sqlx::query_scalar(COUNT).bind(self.uid).bind(self.start).bind(self.end).bind(&self.with);
-        let query = query.bind(self.after).bind(self.before);
-        Ok(unsigned(query.fetch_one(db).await.map_err(failed(PAGE))?))
-    }
-
-    /// How many that the filters select, paging aside, lie before the page of `size` out of `between`.
-    async fn before_page(
-        &self,
-        db: &mut SqliteConnection,
-        size: u64,
-        between: u64,
-    ) -> Result<u64, StoreError> {
-        let skipped = if self.last { between - size } else { 0 };
-        let earlier = Selection { after: 0, before: self.after + 1, with: self.with.clone(), ..*self };
-        let earlier = if self.after == 0 { 0 } else { earlier.count(db).await? };
-        Ok(earlier + skipped)
+    async fn count(&self, db: &mut SqliteConnection, page: Bounds) -> Result<u64, StoreError> {
+        let mut sql = self.statement("SELECT COUNT(*)", page);
+        let count = sql.build_query_scalar().fetch_one(db).await.map_err(failed(PAGE))?;
+        Ok(unsigned(count))
     }
 }

@@ -139,18 +139,11 @@ impl Logs {
     }
 
     fn page(&self, query: &ArchiveQuery) -> Option<Page> {
-        let after = query.after.map_or(Some(0), |id| self.arrival_of(id))?;
-        let before = query.before.map_or(Some(u64::MAX), |id| self.arrival_of(id))?;
-        let selects = |entry: &LogEntry| {
-            let at = entry.event.h.millis();
-            !entry.withheld
-                && query.start.is_none_or(|start| at >= start)
-                && query.end.is_none_or(|end| at <= end)
-                && query.with.as_ref().is_none_or(|with| entry.event.jid.as_ref() == Some(with))
-        };
-        let selected: Vec<(u64, &LogEntry)> =
-            self.arrived.iter().filter(|(_, entry)| selects(entry)).map(|(n, entry)| (*n, entry)).collect();
-        let from = selected.partition_point(|(n, _)| *n <= after);
+        let selected = self.selected(query)?;
+        let after = self.bound(query.after, 0)?;
+        let before = self.bound(query.before, u64::MAX)?;
+        let skipped = usize::try_from(query.index.unwrap_or(0)).unwrap_or(usize::MAX);
+        let from = selected.partition_point(|(n, _)| *n <= after).max(skipped).min(selected.len());
         let to = selected.partition_point(|(n, _)| *n < before).max(from);
         let size = (to - from).min(query.max as usize);
         let (first, complete) =
@@ -161,6 +154,32 @@ impl Logs {
             count: selected.len() as u64,
             index: first as u64,
         })
+    }
+
+    /// Where a bound stands in the order of arrival; `absent` if there is none, nothing if it is not held.
+    fn bound(&self, id: Option<EventId>, absent: u64) -> Option<u64> {
+        id.map_or(Some(absent), |id| self.arrival_of(id))
+    }
+
+    /// What the filters select, in order of arrival; nothing if one names an entry that is not held.
+    fn selected(&self, query: &ArchiveQuery) -> Option<Vec<(u64, &LogEntry)>> {
+        let after = self.bound(query.after_id, 0)?;
+        let before = self.bound(query.before_id, u64::MAX)?;
+        if query.ids.iter().flatten().any(|id| self.arrival_of(*id).is_none()) {
+            return None;
+        }
+        let selects = |arrival: u64, LogEntry { event, withheld, .. }: &LogEntry| {
+            let at = event.h.millis();
+            !withheld
+                && (after < arrival && arrival < before)
+                && query.start.is_none_or(|start| at >= start)
+                && query.end.is_none_or(|end| at <= end)
+                && (query.oid.is_none() || query.oid == event.oid)
+                && (query.nick.is_none() || query.nick == event.nick)
+                && query.ids.as_ref().is_none_or(|ids| ids.contains(&event.id))
+        };
+        let entries = self.arrived.iter().map(|(arrival, entry)| (*arrival, entry));
+        Some(entries.filter(|(arrival, entry)| selects(*arrival, entry)).collect())
     }
 }
 

@@ -24,6 +24,7 @@ pub use memory::MemoryStore;
 use crate::address::Address;
 use crate::clock::Millis;
 use crate::event::{ChainDigest, Event, EventId, Position};
+use crate::nick::Nick;
 use crate::policy::PeerRule;
 
 /// Names a room for life; a room created again under an old address gets a new one.
@@ -248,19 +249,30 @@ pub struct Recent {
     pub since: Option<Millis>,
 }
 
-/// Which part of the archive is wanted, in arrival order (XEP-0313, XEP-0059).
+/// Which part of the archive is wanted, in arrival order (XEP-0313, XEP-0059): filters, which hold together, and a page
+/// of what they select.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ArchiveQuery {
     /// None from before.
     pub start: Option<Millis>,
     /// None from after.
     pub end: Option<Millis>,
-    /// Only of this real bare JID.
-    pub with: Option<Address>,
+    /// Only what was said under this occupant id.
+    pub oid: Option<String>,
+    /// Only what was said under this nick.
+    pub nick: Option<Nick>,
+    /// Only these.
+    pub ids: Option<Vec<EventId>>,
     /// Only those that arrived after this one.
-    pub after: Option<EventId>,
+    pub after_id: Option<EventId>,
     /// Only those that arrived before this one.
+    pub before_id: Option<EventId>,
+    /// The page begins after this one.
+    pub after: Option<EventId>,
+    /// The page ends before this one.
     pub before: Option<EventId>,
+    /// The page begins with the entry at this place among those selected, from 0; with no other bound of the page.
+    pub index: Option<u64>,
     /// The last page instead of the first, of what the rest selects.
     pub last: bool,
     /// At most so many.
@@ -316,7 +328,7 @@ pub trait HistoryStore: Send + Sync {
     /// `Unavailable`, `Corrupt`.
     async fn recent(&self, room: RoomUid, limits: Recent) -> Result<Vec<LogEntry>, StoreError>;
 
-    /// A page of the archive; `None` if `after` or `before` names no entry.
+    /// A page of the archive; `None` if the query names an entry that is not held.
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.

@@ -2,9 +2,9 @@
 
 use super::Builder;
 use super::fixture::{Live, NOW, at, by, entry, first, id_at, last, numbers, position, run, uid};
-use crate::address::Address;
 use crate::clock::Millis;
 use crate::event::EventId;
+use crate::nick::Nick;
 use crate::storage::{ArchiveQuery, HistoryStore, LogEntry, Page, Storage};
 
 fn id(s: u64) -> Option<EventId> {
@@ -121,33 +121,84 @@ pub async fn times_select_with_both_ends<B: Builder>(builder: &B) {
 }
 
 fn dialogue() -> Vec<LogEntry> {
-    let speakers = ["hag@shakespeare.lit", "wiccarocks@shakespeare.lit"];
-    run("a.lit", 1..=8).into_iter().zip(speakers.iter().cycle()).map(|(entry, jid)| by(entry, jid)).collect()
+    let speakers = ["hag", "wiccarocks"];
+    run("a.lit", 1..=8).into_iter().zip(speakers.iter().cycle()).map(|(entry, who)| by(entry, who)).collect()
 }
 
-fn hag() -> Option<Address> {
-    dialogue()[0].event.jid.clone()
+/// The occupant id that [`by`] gives.
+fn hers() -> Option<String> {
+    Some("id of hag".to_owned())
 }
 
-/// `with` selects by the speaker's real bare JID.
+/// `oid` and `nick` select by speaker.
 pub async fn a_speaker_selects<B: Builder>(builder: &B) {
     let (store, _guard) = builder.build().await;
     let mut room = Live::with(&store, 1, &dialogue()).await;
     room.append(&run("b.lit", 1..=1)).await;
-    let hers = ArchiveQuery { with: hag(), ..first(9) };
-    assert_eq!(seen(&room.page(&hers).await), (vec![1, 3, 5, 7], true, 4, 0));
-    let stranger = Address::parse("ha@shakespeare.lit").ok();
-    let none = ArchiveQuery { with: stranger, ..first(9) };
+    let by_id = ArchiveQuery { oid: hers(), ..first(9) };
+    assert_eq!(seen(&room.page(&by_id).await), (vec![1, 3, 5, 7], true, 4, 0));
+    let stranger = Some("id of ha".to_owned());
+    let none = ArchiveQuery { oid: stranger, ..first(9) };
     assert_eq!(seen(&room.page(&none).await), (vec![], true, 0, 0));
+    let by_nick = |nick: &str| ArchiveQuery { nick: Nick::parse(nick).ok(), ..first(9) };
+    assert_eq!(seen(&room.page(&by_nick("wiccarocks")).await), (vec![2, 4, 6, 8], true, 4, 0));
+    assert_eq!(seen(&room.page(&by_nick("ha")).await), (vec![], true, 0, 0));
+}
+
+/// `after_id` and `before_id` are filters: what they leave out is not counted.
+pub async fn ids_enclose_what_is_selected<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    let room = Live::with(&store, 1, &run("a.lit", 1..=9)).await;
+    let query = ArchiveQuery { after_id: id(2), before_id: id(7), ..first(9) };
+    assert_eq!(seen(&room.page(&query).await), (vec![3, 4, 5, 6], true, 4, 0));
+    let query = ArchiveQuery { max: 2, after: id(3), ..query };
+    assert_eq!(seen(&room.page(&query).await), (vec![4, 5], false, 4, 1));
+    let query = ArchiveQuery { last: true, after: None, ..query };
+    assert_eq!(seen(&room.page(&query).await), (vec![5, 6], false, 4, 2));
+    let query = ArchiveQuery { last: true, after: id(1), before: id(9), ..query };
+    assert_eq!(seen(&room.page(&query).await), (vec![5, 6], false, 4, 2), "a page wider than the selection");
+}
+
+/// `ids` selects by name, in order of arrival whatever the order of asking.
+pub async fn single_entries_are_selected<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    let room = Live::with(&store, 1, &run("a.lit", 1..=9)).await;
+    let ids = |numbers: &[u64]| Some(numbers.iter().filter_map(|s| id(*s)).collect());
+    let three = ArchiveQuery { ids: ids(&[8, 2, 5, 2]), ..first(9) };
+    assert_eq!(seen(&room.page(&three).await), (vec![2, 5, 8], true, 3, 0));
+    let paged = ArchiveQuery { after: id(2), max: 1, ..three.clone() };
+    assert_eq!(seen(&room.page(&paged).await), (vec![5], false, 3, 1));
+    let early = ArchiveQuery { end: Some(NOW.plus(5_000)), ..three };
+    assert_eq!(seen(&room.page(&early).await), (vec![2, 5], true, 2, 0));
+    let none = ArchiveQuery { ids: ids(&[]), ..first(9) };
+    assert_eq!(seen(&room.page(&none).await), (vec![], true, 0, 0));
+    let many = ArchiveQuery { ids: ids(&(1..=9).collect::<Vec<_>>()), ..last(4) };
+    assert_eq!(seen(&room.page(&many).await), (vec![6, 7, 8, 9], false, 9, 5));
+}
+
+/// A page may begin at an index (XEP-0059 §2.6).
+pub async fn a_page_begins_at_an_index<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    let room = Live::with(&store, 1, &dialogue()).await;
+    let at = |index| ArchiveQuery { index: Some(index), ..first(3) };
+    assert_eq!(seen(&room.page(&at(0)).await), (vec![1, 2, 3], false, 8, 0));
+    assert_eq!(seen(&room.page(&at(4)).await), (vec![5, 6, 7], false, 8, 4));
+    assert_eq!(seen(&room.page(&at(5)).await), (vec![6, 7, 8], true, 8, 5));
+    let of_hers = ArchiveQuery { oid: hers(), ..at(1) };
+    assert_eq!(seen(&room.page(&of_hers).await), (vec![3, 5, 7], true, 4, 1));
+    for beyond in [8, u64::MAX] {
+        let page = room.page(&at(beyond)).await;
+        assert_eq!((page.entries.len(), page.complete, page.count), (0, true, 8));
+    }
 }
 
 /// All filters hold together; count and index are of what the filters select.
 pub async fn filters_hold_together<B: Builder>(builder: &B) {
     let (store, _guard) = builder.build().await;
     let room = Live::with(&store, 1, &dialogue()).await;
-    let query = ArchiveQuery { with: hag(), start: Some(NOW.plus(2_000)), after: id(4), ..first(1) };
+    let query = ArchiveQuery { oid: hers(), start: Some(NOW.plus(2_000)), after: id(4), ..first(1) };
     assert_eq!(seen(&room.page(&query).await), (vec![5], false, 3, 1));
-    let query = ArchiveQuery { with: hag(), end: Some(NOW.plus(6_000)), before: id(4), ..last(1) };
+    let query = ArchiveQuery { oid: hers(), end: Some(NOW.plus(6_000)), before: id(4), ..last(1) };
     assert_eq!(seen(&room.page(&query).await), (vec![3], false, 3, 1));
 }
 
@@ -170,7 +221,7 @@ async fn is_none(store: &impl Storage, query: &ArchiveQuery) -> bool {
     store.page(uid(1), query).await.expect("readable").is_none()
 }
 
-/// `None` if `after` or `before` names no entry of this room.
+/// `None` if the query names an entry that this room does not have.
 pub async fn an_unknown_reference_is_no_page<B: Builder>(builder: &B) {
     let (store, _guard) = builder.build().await;
     Live::with(&store, 1, &run("a.lit", 1..=2)).await;
@@ -179,6 +230,11 @@ pub async fn an_unknown_reference_is_no_page<B: Builder>(builder: &B) {
     assert!(is_none(&store, &ArchiveQuery { before: id(9), ..last(9) }).await);
     assert!(is_none(&store, &ArchiveQuery { after: id(1), before: id(9), ..first(9) }).await);
     assert!(!is_none(&store, &ArchiveQuery { after: id(1), before: id(2), ..first(9) }).await);
+    assert!(is_none(&store, &ArchiveQuery { after_id: id(9), ..first(9) }).await);
+    assert!(is_none(&store, &ArchiveQuery { before_id: id(9), ..first(9) }).await);
+    let ids = |numbers: [u64; 2]| Some(numbers.into_iter().filter_map(id).collect());
+    assert!(is_none(&store, &ArchiveQuery { ids: ids([1, 9]), ..first(9) }).await);
+    assert!(!is_none(&store, &ArchiveQuery { ids: ids([1, 2]), ..first(9) }).await);
 }
 
 /// A page of at most none tells the count (XEP-0059 §2.7).

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::address::Address;
 use crate::clock::{Hlc, Millis};
 use crate::event::{ChainDigest, Event, EventId, Position};
+use crate::nick::Nick;
 use crate::stanza::Payload;
 use crate::storage::{
     ArchiveQuery, Change, Entry, Found, Lease, LogEntry, Page, Revision, RoomCommit, RoomUid, Storage,
@@ -75,8 +76,10 @@ pub fn at(entry: LogEntry, when: Millis) -> LogEntry {
     LogEntry { event: Event { h: Hlc::at(when), ..entry.event }, ..entry }
 }
 
+/// Said by `speaker`, a nick, under an id made of it.
 pub fn by(entry: LogEntry, speaker: &str) -> LogEntry {
-    LogEntry { event: Event { jid: Some(address(speaker)), ..entry.event }, ..entry }
+    let nick = Some(Nick::parse(speaker).expect("a nick"));
+    LogEntry { event: Event { nick, oid: Some(format!("id of {speaker}")), ..entry.event }, ..entry }
 }
 
 pub fn run(origin: &str, numbers: impl IntoIterator<Item = u64>) -> Vec<LogEntry> {

@@ -2,8 +2,9 @@
 
 use super::Builder;
 use super::fixture::{
-    Live, NOW, append, assert_conflict, at, by, entry, first, numbers, position, run, said, uid,
+    Live, NOW, append, assert_conflict, at, entry, first, numbers, position, run, said, uid,
 };
+use crate::address::Address;
 use crate::clock::Hlc;
 use crate::event::{ChainDigest, Position};
 use crate::nick::Nick;
@@ -15,7 +16,8 @@ async fn range(store: &impl Storage, from: &Position, to: u64, limit: u32) -> Ve
 }
 
 fn elaborate() -> LogEntry {
-    let mut entry = by(said("bücher.example", 7, "<&>'\"\\ \u{10ffff} 🧙‍♀️"), "hag66@shakespeare.lit");
+    let mut entry = said("bücher.example", 7, "<&>'\"\\ \u{10ffff} 🧙‍♀️");
+    entry.event.jid = Address::parse("hag66@shakespeare.lit").ok();
     entry.digest = Some(ChainDigest([0xfe; 16]));
     entry.withheld = true;
     entry.event.h = Hlc(Hlc::at(NOW).0 + 0xffff);

@@ -98,6 +98,7 @@ macro_rules! suite {
                 it_is_read_backwards, reading_forwards_meets_what_arrives_meanwhile,
                 reading_backwards_is_not_disturbed_by_what_arrives, times_select_with_both_ends,
                 a_speaker_selects, filters_hold_together, a_page_lies_between_after_and_before,
+                ids_enclose_what_is_selected, single_entries_are_selected, a_page_begins_at_an_index,
                 an_unknown_reference_is_no_page, a_page_of_none_counts, far_times_select_soundly;
             recent: all_of_it_in_canonical_order, the_newest_stanzas, as_many_characters_as_wanted,
                 none_from_before, all_limits_hold_together, one_moment_is_ordered_by_position, a_late_arrival_takes_its_place;
