@@ -14,6 +14,7 @@ use crate::adhoc::Sessions;
 use crate::clock::Millis;
 use crate::io::{Action, Cause, CommitId, Input};
 use crate::policy::ServicePolicy;
+use crate::questions::Questions;
 use crate::record::{Card, Core, Head, Parts, Subject, part};
 use crate::replication::Replication;
 use crate::replication::log::Log;
@@ -56,6 +57,7 @@ pub(crate) struct RoomState {
     pub log: Log,
     pub replication: Replication,
     pub commands: Sessions,
+    pub questions: Questions,
 }
 
 impl Instance {
@@ -118,6 +120,7 @@ impl Instance {
             occupants,
             log,
             replication,
+            questions: Questions::default(),
         });
         Ok(instance)
     }
@@ -176,7 +179,7 @@ impl Instance {
     /// Whether nothing is under way that only memory knows: the instance may be dropped and restored later.
     #[must_use]
     pub fn may_hibernate(&self) -> bool {
-        self.room.as_ref().is_none_or(|room| room.replication.is_quiet())
+        self.room.as_ref().is_none_or(|room| room.replication.is_quiet() && room.questions.is_empty())
     }
 
     /// Replaces the policy, for an operator's change.

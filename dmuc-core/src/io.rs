@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::clock::Millis;
 use crate::stanza::{Kind, Outbound, Payload, Stanza, StanzaError};
-use crate::storage::{Change, LogEntry, Recent, StoreErrorKind};
+use crate::storage::{ArchiveQuery, Change, LogEntry, Page, Recent, StoreErrorKind};
 
 /// Numbers an instance's commits, from 1, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -19,6 +19,17 @@ pub struct QueryId(pub u64);
 pub enum Query {
     /// The newest history within limits.
     Recent(Recent),
+    /// A page of the archive.
+    Page(ArchiveQuery),
+}
+
+/// What the store answers to a [`Query`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Query::Recent`].
+    Entries(Vec<LogEntry>),
+    /// To [`Query::Page`]; none if it names an entry that is not held.
+    Page(Option<Page>),
 }
 
 /// Things an instance wants to be woken for; setting one again moves it.
@@ -41,8 +52,8 @@ pub enum Input {
     Answered {
         /// Which question.
         id: QueryId,
-        /// The entries asked for.
-        result: Result<Vec<LogEntry>, StoreErrorKind>,
+        /// What was asked for.
+        result: Result<Answer, StoreErrorKind>,
     },
     /// The host says that a user's session is gone.
     SessionClosed(Address),

@@ -16,6 +16,7 @@ pub mod nick;
 pub mod ns;
 pub mod outbox;
 pub mod policy;
+mod questions;
 pub mod rate;
 pub mod record;
 pub mod replication;

@@ -64,6 +64,10 @@ pub const VERSION: &str = "jabber:iq:version";
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// XEP-0059.
 pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// XEP-0313.
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// XEP-0313: everything beyond the oldest queries; and the field that leaves groupchats out.
+pub const MAM_FEATURES: [&str; 3] = [MAM, "urn:xmpp:mam:2#extended", "urn:xmpp:mam:2#groupchat-field"];
 /// XEP-0085.
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// XEP-0050.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
+use crate::clock::Millis;
 use crate::rate::Rates;
 use crate::room::config::Config;
 
@@ -229,6 +230,10 @@ pub struct ServicePolicy {
     pub vcard_bytes_max: usize,
     /// Most bytes of such messages, taken together.
     pub history_bytes_max: usize,
+    /// Most messages in one page of an archive.
+    pub archive_page_max: u32,
+    /// How long archives keep messages, in milliseconds; 0 for ever.
+    pub archive_ms: u64,
     /// Most items in one affiliation list change.
     pub items_max: usize,
     /// Lets a user who was redirected in at the second try within this time, in milliseconds.
@@ -262,6 +267,8 @@ impl ServicePolicy {
             history_max: 100,
             vcard_bytes_max: 49_152,
             history_bytes_max: 512 << 10,
+            archive_page_max: 250,
+            archive_ms: 365 * 86_400_000,
             items_max: 500,
             redirect_retry_ms: 60_000,
             tombstone_ms: 365 * 86_400_000,
@@ -272,6 +279,12 @@ impl ServicePolicy {
     #[must_use]
     pub fn is_admin(&self, jid: &Address) -> bool {
         self.admins.iter().any(|admin| admin.as_str() == jid.bare_str())
+    }
+
+    /// Before when archives keep nothing, if they forget at all.
+    #[must_use]
+    pub fn archive_horizon(&self, now: Millis) -> Option<Millis> {
+        (self.archive_ms > 0).then(|| Millis(now.0.saturating_sub(self.archive_ms)))
     }
 
     /// Whether `domain` is one of ours.

@@ -6,19 +6,19 @@ use crate::address::Address;
 use crate::clock::{Hlc, Millis};
 use crate::event::Event;
 use crate::instance::Instance;
-use crate::io::{Query, QueryId};
+use crate::io::Query;
 use crate::nick::Nick;
 use crate::ns;
+use crate::questions::Question;
 use crate::replication::Asked;
 use crate::replication::gate::Peer;
 use crate::replication::heard::said;
 use crate::replication::payload::{Ev, room_element};
 use crate::replication::shadow::{Heard, tree};
 use crate::room::history::delay;
-use crate::room::message::Speaker;
+use crate::room::message::{Speaker, is_subject_change};
 use crate::stanza::{Condition, El, Kind, Payload, Stanza};
-use crate::storage::{LogEntry, Recent, StoreErrorKind};
-use crate::{Action, room::message::is_subject_change};
+use crate::storage::{LogEntry, Recent};
 
 /// Most messages in one answer.
 const STANZAS_MAX: u32 = 1000;
@@ -45,9 +45,7 @@ impl Instance {
             if request.name() == "history" { Some(&request) } else { request.get_child("history", ns::MUC) };
         let wanted = wanted.ok_or(Condition::BadRequest)?;
         let limits = self.peer_limits(wanted, &peer.domain)?;
-        let id = QueryId(self.room_mut().replication.number());
-        self.room_mut().replication.answering.insert(id, stanza.clone());
-        self.turn.other(Action::Ask { id, query: Query::Recent(limits) });
+        self.ask_store(Query::Recent(limits), Question::History(stanza.clone()));
         Ok(())
     }
 
@@ -66,34 +64,21 @@ impl Instance {
         Ok(Recent { stanzas: u32::try_from(stanzas).ok(), chars: Some(chars), since: seconds.max(since) })
     }
 
-    /// The store has answered.
-    pub(crate) fn handle_answer(&mut self, id: QueryId, result: Result<Vec<LogEntry>, StoreErrorKind>) {
-        if self.room.is_none() {
-            return;
-        }
-        let Some(request) = self.room_mut().replication.answering.remove(&id) else { return };
-        match result {
-            Err(_) => self.turn.refuse(&request, Condition::ResourceConstraint),
-            Ok(entries) => {
-                let asker =
-                    request.from.as_ref().and_then(|from| self.room().replication.instance(from.domain()));
-                let plain = asker.is_some_and(|asker| asker.core_only);
-                let domain = asker.map_or("", |asker| asker.domain());
-                let mut left = self.list_bytes_max(domain);
-                // The newest of what fits into one stanza; older ones are for another question.
-                let shown = entries.iter().rev().filter(|entry| !(plain && entry.withheld));
-                let newest =
-                    shown.map(|entry| self.past_element(&entry.event, plain)).take_while(|message| {
-                        let fits = message.bytes() <= left;
-                        left = left.saturating_sub(message.bytes());
-                        fits
-                    });
-                let mut messages: Vec<El> = newest.collect();
-                messages.reverse();
-                let history = El::new("history", ns::MUC).children(messages);
-                self.turn.send(request.result().with(history.payload()));
-            }
-        }
+    /// The newest of what fits into one stanza; older ones are for another question.
+    pub(crate) fn tell_history(&mut self, request: &Stanza, entries: &[LogEntry]) {
+        let asker = request.from.as_ref().and_then(|from| self.room().replication.instance(from.domain()));
+        let plain = asker.is_some_and(|asker| asker.core_only);
+        let mut left = self.list_bytes_max(asker.map_or("", |asker| asker.domain()));
+        let shown = entries.iter().rev().filter(|entry| !(plain && entry.withheld));
+        let newest = shown.map(|entry| self.past_element(&entry.event, plain)).take_while(|message| {
+            let fits = message.bytes() <= left;
+            left = left.saturating_sub(message.bytes());
+            fits
+        });
+        let mut messages: Vec<El> = newest.collect();
+        messages.reverse();
+        let history = El::new("history", ns::MUC).children(messages);
+        self.turn.send(request.result().with(history.payload()));
     }
 
     /// An event as XEP-0281 sends it: the message with its `<delay/>`, and where it stands in its log.

@@ -25,9 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::clock::Millis;
-use crate::io::{Cause, QueryId};
+use crate::io::Cause;
 use crate::record::{Parts, part};
-use crate::stanza::Stanza;
 use crate::storage::StoreError;
 
 /// Whether an instance takes part.
@@ -159,8 +158,6 @@ pub(crate) struct Replication {
     /// What the retry timer is set to.
     timer: Option<Millis>,
     asked: u64,
-    /// History requests of peers that wait for the store.
-    pub answering: BTreeMap<QueryId, Stanza>,
     /// Users who were sent to their shadow, and when.
     pub redirected: BTreeMap<Address, Millis>,
     /// Since when a peer's occupancy is known in full.
@@ -195,7 +192,7 @@ impl Replication {
 
     /// Whether no answer is awaited.
     pub fn is_quiet(&self) -> bool {
-        self.awaited.is_empty() && self.answering.is_empty() && self.relays.is_empty()
+        self.awaited.is_empty() && self.relays.is_empty()
     }
 
     /// The next number for a request or a query.

@@ -10,6 +10,7 @@ use crate::clock::Hlc;
 use crate::instance::{Instance, RoomState};
 use crate::ns;
 use crate::policy::Distribute;
+use crate::questions::Questions;
 use crate::record::{Head, Subject, part};
 use crate::replication::Replication;
 use crate::replication::log::Log;
@@ -139,6 +140,7 @@ impl Instance {
             vcard: VCard::default(),
             occupants: Occupants::new(here),
             replication: Replication::default(),
+            questions: Questions::default(),
         });
         self.save_head();
     }

@@ -52,7 +52,9 @@ impl Instance {
         );
         let distributed = (room.config.distributed || !self.is_source()).then_some(ns::DMUC);
         let asks = room.config.voice_requests.then_some(ns::MUC_REQUEST);
-        for feature in FEATURES.iter().copied().chain(room.config.features()).chain(distributed).chain(asks) {
+        let archive: &[&str] = if room.config.archiving { &ns::MAM_FEATURES } else { &[] };
+        let features = FEATURES.iter().chain(archive).copied();
+        for feature in features.chain(room.config.features()).chain(distributed).chain(asks) {
             query = query.child(El::new("feature", ns::DISCO_INFO).attr("var", feature));
         }
         query.payload_child(&Payload::of(&self.room_info(asker))).payload()

@@ -241,7 +241,9 @@ impl Instance {
     }
 
     fn send_history(&mut self, client: &Address, join: &Muc) {
-        let limits = history::limits(join.history.as_ref(), self.room().config.history_length, self.turn.now);
+        let mut limits =
+            history::limits(join.history.as_ref(), self.room().config.history_length, self.turn.now);
+        limits.since = limits.since.max(self.archive_horizon());
         let messages = self.room().history.select(limits, &self.jid);
         self.turn.burst(messages, client);
     }

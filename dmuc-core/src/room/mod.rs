@@ -6,6 +6,7 @@ pub mod occupants;
 pub mod roles;
 
 pub(crate) mod admin;
+pub(crate) mod archive;
 mod commands;
 pub(crate) mod consequences;
 pub(crate) mod create;

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use dmuc_core::io::{Query, Timer};
+use dmuc_core::io::{Answer, Query, Timer};
 use dmuc_core::outbox::Outbox;
 use dmuc_core::policy::{PeerRule, ServicePolicy};
 use dmuc_core::service::{self, Route};
 use dmuc_core::stanza::{Condition, Kind, Outbound, Payload, StanzaError, Template};
-use dmuc_core::storage::{Change, Found, LogEntry, Revision, RoomUid, Tombstone};
+use dmuc_core::storage::{Change, Found, HistoryStore, LogEntry, MemoryStore, Revision, RoomUid, Tombstone};
 use dmuc_core::{Action, Address, Input, Instance, Millis, Stanza};
 
 pub fn jid(text: &str) -> Address {
@@ -310,18 +310,8 @@ impl World {
                         self.post(&out);
                     }
                 }
-                Action::Ask { id, query: Query::Recent(limits) } => {
-                    let mut log = node.disk.log.clone();
-                    log.sort_by(|a, b| a.event.order().cmp(&b.event.order()));
-                    log.retain(|entry| limits.since.is_none_or(|since| entry.event.h.millis() >= since));
-                    let mut chars = 0;
-                    let keep = limits.stanzas.map_or(log.len(), |n| n as usize).min(log.len());
-                    let within = |entry: &&LogEntry| {
-                        chars += entry.event.bytes() as u64;
-                        limits.chars.is_none_or(|max| chars <= max)
-                    };
-                    let keep = log.iter().rev().take(keep).take_while(within).count();
-                    let result = Ok(log.split_off(log.len() - keep));
+                Action::Ask { id, query } => {
+                    let result = Ok(node.disk.answer(query));
                     self.input(domain, room, Input::Answered { id, result });
                 }
                 Action::SetTimer { timer, at } => match at {
@@ -508,8 +498,27 @@ impl Disk {
                 Change::Destroy(tombstone) => {
                     *self = Self { tombstone, revision: self.revision, ..Self::default() };
                 }
+                Change::Redact { id, content } => {
+                    let held = self.log.iter_mut().find(|entry| entry.event.id == id);
+                    held.into_iter().for_each(|entry| entry.event.content.clone_from(&content));
+                }
+                Change::Withhold { pos, withheld } => {
+                    let held = self.log.iter_mut().find(|entry| entry.event.pos == pos);
+                    held.into_iter().for_each(|entry| entry.withheld = withheld);
+                }
                 other => panic!("unexpected {other:?}"),
             }
+        }
+    }
+
+    /// As a store would have it: out of the log, written and read.
+    fn answer(&self, query: Query) -> Answer {
+        let (store, uid) = (MemoryStore::new(), self.uid.expect("a room"));
+        now(store.append(uid, &self.log)).unwrap();
+        match query {
+            Query::Recent(limits) => Answer::Entries(now(store.recent(uid, limits)).unwrap()),
+            Query::Page(query) => Answer::Page(now(store.page(uid, &query)).unwrap()),
+            other => panic!("unexpected {other:?}"),
         }
     }
 
@@ -536,6 +545,15 @@ impl Disk {
             dmuc_core::storage::Frontier { pos: last.event.pos.clone(), digest: last.digest, low }
         };
         logs.into_values().map(frontier).collect()
+    }
+}
+
+/// What a store in memory gives: it never waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("a store in memory waits"),
     }
 }
 

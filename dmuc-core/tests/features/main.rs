@@ -2,6 +2,7 @@
 //! serves the room (docs/features.md).
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod archive;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use dmuc_core::io::{Cause, CommitId, Query, QueryId};
-use dmuc_core::storage::{LogEntry, RoomUid, Storage, StoreError, StoreErrorKind};
+use dmuc_core::io::{self, Cause, CommitId, Query, QueryId};
+use dmuc_core::storage::{RoomUid, Storage, StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
 use tracing::warn;
 
 /// The store's answer.
-pub(super) type Answer = Result<Vec<LogEntry>, StoreErrorKind>;
+pub(super) type Answer = Result<io::Answer, StoreErrorKind>;
 
 /// A question, once all commits up to `after` are durable.
 struct Waiting {
@@ -73,7 +73,8 @@ impl Asks {
 
 async fn answer(storage: &dyn Storage, room: RoomUid, query: Query) -> Answer {
     let result = match query {
-        Query::Recent(limits) => storage.recent(room, limits).await,
+        Query::Recent(limits) => storage.recent(room, limits).await.map(io::Answer::Entries),
+        Query::Page(query) => storage.page(room, &query).await.map(io::Answer::Page),
         _ => Err(StoreError::new(StoreErrorKind::Unexpected, "query: unknown to this service")),
     };
     result.map_err(|error| {

@@ -126,6 +126,9 @@ fn read_room_limits(section: &mut Section<'_, '_>, policy: &mut ServicePolicy) {
     policy.history_max = count(section, "history", 0, policy.history_max);
     policy.vcard_bytes_max = size(section, "vcard-bytes", 0, policy.vcard_bytes_max);
     policy.history_bytes_max = size(section, "history-bytes", 0, policy.history_bytes_max);
+    policy.archive_page_max = count(section, "archive-page", 1, policy.archive_page_max);
+    let archive_days = section.number("archive-days", 0, policy.archive_ms / 86_400_000);
+    policy.archive_ms = archive_days.saturating_mul(86_400_000);
     policy.items_max = size(section, "items", 1, policy.items_max);
     let retry_s = section.number("redirect-retry-seconds", 0, policy.redirect_retry_ms / 1000);
     policy.redirect_retry_ms = retry_s.saturating_mul(1000);

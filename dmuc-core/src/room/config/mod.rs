@@ -6,6 +6,7 @@
 
 mod allow_invites;
 mod allow_pm;
+mod archiving;
 mod change_subject;
 mod description;
 mod distributed;
@@ -95,6 +96,8 @@ pub struct Config {
     pub history_length: u32,
     /// Conversations are publicly logged (`muc#roomconfig_enablelogging`).
     pub logging: bool,
+    /// What is said is kept for later queries (`muc#roomconfig_enablearchiving`).
+    pub archiving: bool,
     /// XMPP URI of an associated publish-subscribe node (`muc#roomconfig_pubsub`).
     pub pubsub: Option<String>,
     /// Lives on several services at once (`muc#roomconfig_distributed`, XEP-0281).
@@ -126,6 +129,7 @@ impl Default for Config {
             get_member_list: BTreeSet::from(Role::OCCUPANTS),
             history_length: 20,
             logging: false,
+            archiving: true,
             pubsub: None,
             distributed: false,
         }
@@ -180,6 +184,7 @@ pub static OPTIONS: &[&dyn RoomOption] = &[
     &description::OPTION,
     &lang::OPTION,
     &logging::OPTION,
+    &archiving::OPTION,
     &change_subject::OPTION,
     &allow_invites::OPTION,
     &allow_pm::OPTION,

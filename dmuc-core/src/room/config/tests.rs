@@ -86,6 +86,7 @@ fn any_config(rng: &mut impl Rng) -> Config {
         get_member_list: any_roles(rng),
         history_length: rng.next_u32(),
         logging: flag(11),
+        archiving: flag(15),
         pubsub: flag(12).then(|| "xmpp:pubsub.shakespeare.lit?;node=coven".to_owned()),
         distributed: flag(13),
     }
