@@ -228,10 +228,15 @@ impl Instance {
 
     /// The occupant id of a real bare JID: the same at all instances, and nothing to go back from.
     pub(crate) fn occupant_id(&self, jid: &Address) -> String {
+        BASE64.encode(&self.keyed_hash(jid.bare_str().as_bytes())[..24])
+    }
+
+    /// A hash that only the room's instances can make.
+    pub(crate) fn keyed_hash(&self, text: &[u8]) -> [u8; 32] {
         let key = self.room().head.secret.as_bytes();
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
-        mac.update(jid.bare_str().as_bytes());
-        BASE64.encode(&mac.finalize().into_bytes()[..24])
+        mac.update(text);
+        mac.finalize().into_bytes().into()
     }
 
     /// Fresh text of `bytes` random bytes.

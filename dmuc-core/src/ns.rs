@@ -50,6 +50,8 @@ pub const SID: &str = "urn:xmpp:sid:0";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 /// XEP-0317.
 pub const HATS: &str = "urn:xmpp:hats:0";
+/// XEP-0463.
+pub const MAV: &str = "urn:xmpp:muc:affiliations:1";
 /// XEP-0033.
 pub const ADDRESSES: &str = "http://jabber.org/protocol/address";
 /// XEP-0199.

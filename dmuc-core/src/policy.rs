@@ -204,6 +204,8 @@ pub struct ServicePolicy {
     pub defaults: Config,
     /// New rooms are locked until configured (XEP-0045 §10.1); otherwise every room is an instant room.
     pub lock_new_rooms: bool,
+    /// Where the logs of a room with public logging are read, `{room}` standing for its name.
+    pub logs_url: Option<String>,
     /// Which rooms are distributed.
     pub distribute: Distribute,
     /// When shadows are asked for.
@@ -254,6 +256,7 @@ impl ServicePolicy {
             may_create: MayCreate::default(),
             defaults: Config::default(),
             lock_new_rooms: true,
+            logs_url: None,
             distribute: Distribute::default(),
             replicate: Replicate::default(),
             redirect: Redirect::default(),

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use xmpp_parsers::data_forms::DataForm;
+use xmpp_parsers::data_forms::{DataForm, DataFormType};
 
 use super::{Action, Answers, Done, Request, Step, bad};
 use crate::address::Address;
@@ -118,7 +118,9 @@ impl Sessions {
                 return Err(bad("bad-action"));
             }
             let session = self.fresh(&who, &node, now);
-            return Ok(Turn::Run(Call { node, who, cause, session, forms: Vec::new() }));
+            // Who knows the form need not ask for it (as XEP-0317 §4.3 has it).
+            let forms = form.into_iter().filter(|form| form.type_ == DataFormType::Submit).collect();
+            return Ok(Turn::Run(Call { node, who, cause, session, forms }));
         };
         let open = self.find(&session, &who, &node)?;
         let mut forms = open.forms.clone();

@@ -13,6 +13,7 @@ use crate::replication::gate::Peer;
 use crate::replication::payload::At;
 use crate::replication::shadow::{Heard, tree};
 use crate::replication::{Asked, InstanceInfo};
+use crate::room::affiliations::Standing as Affiliated;
 use crate::room::occupants::{Occupant, OccupantId, Session};
 use crate::room::presence::Notice;
 use crate::room::roles::{Affiliation, Role};
@@ -122,7 +123,7 @@ impl Instance {
             return;
         };
         let n = self.room().head.aff;
-        let standing = crate::room::affiliations::Standing { affiliation, n, ..Default::default() };
+        let standing = Affiliated { affiliation, n, ..Affiliated::default() };
         self.turn.put(&crate::record::part::affiliation(&jid.to_bare()), &standing);
         self.room_mut().affiliations.set(jid.to_bare(), standing);
     }
@@ -331,7 +332,7 @@ impl Instance {
             role: Role::None,
             jid,
             claim: claim.unwrap_or_else(|| self.claim_stamp()),
-            sessions: vec![Session { jid: told.jid, presence: told.presence }],
+            sessions: vec![Session { jid: told.jid, presence: told.presence, keeps_lists: false }],
         }
     }
 

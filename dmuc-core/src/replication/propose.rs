@@ -2,6 +2,7 @@
 //! the instance of whoever is kicked.
 
 use minidom::Element;
+use xmpp_parsers::data_forms::DataForm;
 
 use crate::address::Address;
 use crate::event::EventId;
@@ -14,6 +15,7 @@ use crate::replication::gate::Peer;
 use crate::replication::payload::{Verdict, condition};
 use crate::replication::shadow::{Heard, tree};
 use crate::room::admin::{Actor, Order};
+use crate::room::hats::HatOrder;
 use crate::room::roles::{Affiliation, Role};
 use crate::stanza::{Condition, El, Payload, Stanza, StanzaError};
 
@@ -33,6 +35,13 @@ impl Instance {
             Ok(query) => self.propose(&actor.to_bare(), base, &query, Some(cause)),
             Err(_) => self.turn.send_opt(cause.refusal(&Condition::BadRequest.into())),
         }
+    }
+
+    /// Sends an admin's command about hats to the source; its verdict answers the user.
+    pub(crate) fn propose_hats(&mut self, actor: &Address, node: &str, form: &DataForm, cause: Cause) {
+        let base = self.room().head.aff;
+        let command = El::new("command", ns::COMMANDS).attr("node", node).payload_child(&Payload::of(form));
+        self.propose(actor, base, &command.payload(), Some(cause));
     }
 
     /// Asks the source to let somebody in whom one of our occupants has invited.
@@ -110,6 +119,12 @@ impl Instance {
             let orders = self.read_orders(wish)?;
             self.check_orders(&actor, &orders)?;
             self.mint_orders(Some(&actor), &orders);
+            return Ok(());
+        }
+        if wish.is("command", ns::COMMANDS) {
+            let order = HatOrder::proposed(wish)?;
+            self.check_hat_order(actor, &order)?;
+            self.mint_hat_order(order);
             return Ok(());
         }
         if wish.is("vCard", ns::VCARD) {

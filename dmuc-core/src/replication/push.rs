@@ -172,7 +172,9 @@ impl Instance {
                 .attr("affiliation", standing.affiliation.as_str())
                 .attr_opt("nick", standing.nick.as_deref())
                 .attr_opt("role", standing.role.map(|role| role.as_str()))
-                .attr("n", standing.n.to_string());
+                .attr("n", standing.n.to_string())
+                .attr("changed", standing.changed.to_string())
+                .children(standing.hats.iter().map(|uri| El::new("hat", ns::SYNC).attr("uri", uri)));
             let reason = standing.reason.as_deref();
             let item = item.children(reason.map(|reason| El::new("reason", ns::SYNC).text(reason)));
             standing.wish.iter().fold(item, |item, wish| item.payload_child(&wish.form))

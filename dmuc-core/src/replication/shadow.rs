@@ -352,11 +352,20 @@ fn read_standing(item: &Element, until: u64) -> Result<(Address, Affiliated, Dee
     let affiliation = item.attr("affiliation").and_then(|a| a.parse().ok()).ok_or_else(bad_request)?;
     let role = item.attr("role").map(|role| role.parse().map_err(|_| bad_request())).transpose()?;
     let reason = item.get_child("reason", ns::SYNC).map(Element::text);
-    let n = item.attr("n").and_then(|n| n.parse().ok()).unwrap_or(until).min(until);
-    let deed = Deed { actor: None, reason: reason.clone() };
-    let nick = item.attr("nick").map(str::to_owned);
-    let wish = item.get_child("x", ns::DATA).and_then(|form| read_wish(form).ok());
-    Ok((jid, Affiliated { affiliation, nick, reason, role, wish, n }, deed))
+    let number = |name| item.attr(name).and_then(|n| n.parse().ok()).unwrap_or(until).min(until);
+    let hats = item.children().filter(|child| child.is("hat", ns::SYNC));
+    let standing = Affiliated {
+        affiliation,
+        nick: item.attr("nick").map(str::to_owned),
+        reason,
+        role,
+        wish: item.get_child("x", ns::DATA).and_then(|form| read_wish(form).ok()),
+        hats: hats.filter_map(|hat| hat.attr("uri")).map(str::to_owned).collect(),
+        n: number("n"),
+        changed: number("changed"),
+    };
+    let deed = Deed { reason: standing.reason.clone(), ..Deed::default() };
+    Ok((jid, standing, deed))
 }
 
 fn read_instance(element: &Element) -> Result<InstanceInfo, StanzaError> {

@@ -112,7 +112,7 @@ impl Instance {
     /// The lists of owners and admins are the owners' (XEP-0045 §10.5, §10.8), that of the banned is the admins' (§9.2)
     /// and that of members is shown as the room is configured (§9.5). Where everybody's address is known anyway,
     /// members see who runs the room.
-    fn may_list(&self, actor: &Actor, affiliation: Affiliation) -> Result<(), StanzaError> {
+    pub(crate) fn may_list(&self, actor: &Actor, affiliation: Affiliation) -> Result<(), StanzaError> {
         let may = match affiliation {
             Affiliation::Outcast | Affiliation::None => actor.affiliation >= Affiliation::Admin,
             Affiliation::Member => self.room().config.may_get_member_list(actor.affiliation, actor.role),

@@ -1,6 +1,6 @@
 //! The affiliation list: long-lived standing of users and domains, minted by the source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,14 @@ pub struct Standing {
     /// A request to be registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<Wish>,
+    /// Hats worn, by URI (XEP-0317).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hats: BTreeSet<String>,
     /// The version of the list that this entry was minted with.
     pub n: u64,
+    /// The version with which its affiliation became what it is (XEP-0463).
+    #[serde(default)]
+    pub changed: u64,
 }
 
 /// The list.
@@ -47,6 +53,8 @@ pub struct Affiliations {
     nicks: BTreeMap<NickKey, Address>,
     /// Who waits to be registered with a nick.
     wishes: BTreeMap<NickKey, Address>,
+    /// The newest `changed` of all entries.
+    changed: u64,
 }
 
 impl Standing {
@@ -72,6 +80,7 @@ impl Affiliations {
         if let Some(new) = wished(&standing) {
             self.wishes.insert(new, jid.clone());
         }
+        self.changed = self.changed.max(standing.changed);
         self.entries.insert(jid, standing);
     }
 
@@ -115,6 +124,12 @@ impl Affiliations {
     /// Every entry minted after version `since`.
     pub fn since(&self, since: u64) -> impl Iterator<Item = (&Address, &Standing)> {
         self.entries.iter().filter(move |(_, standing)| standing.n > since)
+    }
+
+    /// The version with which an affiliation has changed last (XEP-0463).
+    #[must_use]
+    pub fn changed(&self) -> u64 {
+        self.changed
     }
 
     /// Who has reserved a nick.

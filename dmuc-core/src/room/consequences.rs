@@ -12,13 +12,23 @@ use crate::room::admin::{Actor, Order};
 use crate::room::affiliations::Standing;
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
-use crate::room::roles::{Affiliation, Role};
+use crate::room::roles::Affiliation;
+use crate::stanza::Payload;
 
 /// Who did what, as shown to the room.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Deed {
     pub actor: Option<String>,
     pub reason: Option<String>,
+    /// The version of the affiliation lists that it makes (XEP-0463).
+    pub versions: Option<Payload>,
+}
+
+/// What everybody sees of an occupant that lists and options decide, apart from its role.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    affiliation: Affiliation,
+    hats: Option<Payload>,
 }
 
 impl Instance {
@@ -32,7 +42,8 @@ impl Instance {
             let earlier = changed.iter().position(|(other, ..)| *other == jid).map(|at| changed.remove(at).1);
             let old = earlier.as_ref().or_else(|| self.room().affiliations.entry(&jid));
             let standing = ordered_standing(old, order);
-            changed.push((jid, standing, Deed { actor: actor.clone(), reason: order.reason.clone() }));
+            let deed = Deed { actor: actor.clone(), reason: order.reason.clone(), versions: None };
+            changed.push((jid, standing, deed));
         }
         self.mint_standings(changed);
     }
@@ -42,74 +53,95 @@ impl Instance {
         let before = self.room().head.aff;
         self.room_mut().head.aff = before + 1;
         self.save_head();
-        changed.iter_mut().for_each(|(_, standing, _)| standing.n = before + 1);
+        for (jid, standing, _) in &mut changed {
+            let old = self.room().affiliations.entry(jid);
+            let (was, since) = old.map_or_else(Default::default, |old| (old.affiliation, old.changed));
+            standing.n = before + 1;
+            standing.changed = if was == standing.affiliation { since } else { standing.n };
+        }
         self.set_standings(changed);
         self.push_affiliations(before);
     }
 
     /// Puts entries into the list and draws the consequences: once for each occupant, when all entries are in.
     pub(crate) fn set_standings(&mut self, changed: Vec<(Address, Standing, Deed)>) {
-        let mut concerned: BTreeMap<OccupantId, (Affiliation, Deed)> = BTreeMap::new();
+        let since = self.room().affiliations.changed();
+        let mut concerned: BTreeMap<OccupantId, (Seen, Deed)> = BTreeMap::new();
         for (jid, _, deed) in &changed {
             for id in self.room().occupants.matching(jid) {
                 let Some(occupant) = self.room().occupants.get(&id) else { continue };
-                let was = self.affiliation_of(occupant);
-                concerned.entry(id).or_insert_with(|| (was, Deed::default())).1 = deed.clone();
+                let seen = self.seen(occupant);
+                concerned.entry(id).or_insert_with(|| (seen, Deed::default())).1 = deed.clone();
             }
         }
         let registered = |standing: &Standing| (standing.nick.clone(), standing.wish.clone());
         let known = |jid: &Address| self.room().affiliations.entry(jid).map(registered).unwrap_or_default();
         let news = changed.iter().filter(|(jid, standing, _)| registered(standing) != known(jid));
         let news: Vec<Address> = news.map(|(jid, ..)| jid.clone()).collect();
+        let mut absent: Vec<(Address, Affiliation)> = Vec::new();
         for (jid, standing, _) in changed {
+            if standing.changed > since && self.room().occupants.matching(&jid).is_empty() {
+                absent.push((jid.clone(), standing.affiliation));
+            }
             self.turn.put(&part::affiliation(&jid), &standing);
             self.room_mut().affiliations.set(jid, standing);
         }
-        concerned.iter().for_each(|(id, (was, deed))| self.reconsider(id, *was, deed, 321));
+        let versions = self.version_step(since);
+        versions.iter().for_each(|step| self.tell_of_absent(&absent, step));
+        for (id, (was, deed)) in concerned {
+            self.reconsider(&id, &was, &Deed { versions: versions.clone(), ..deed }, 321);
+        }
         news.iter().for_each(|jid| self.enforce_registration(jid));
+    }
+
+    /// What everybody sees of an occupant that lists and options decide.
+    fn seen(&self, occupant: &Occupant) -> Seen {
+        Seen { affiliation: self.affiliation_of(occupant), hats: self.hats_of(occupant) }
+    }
+
+    /// What everybody sees of everyone that lists and options decide.
+    pub(crate) fn seen_everyone(&self) -> Vec<(OccupantId, Seen)> {
+        self.room().occupants.iter().map(|occupant| (occupant.id(), self.seen(occupant))).collect()
     }
 
     /// Draws the consequences for one occupant: out, another role, or only shown anew. `lost_membership` is the status
     /// code for those who have to leave a members-only room.
-    pub(crate) fn reconsider(
-        &mut self,
-        id: &OccupantId,
-        was: Affiliation,
-        deed: &Deed,
-        lost_membership: u16,
-    ) {
+    fn reconsider(&mut self, id: &OccupantId, was: &Seen, deed: &Deed, lost_membership: u16) {
         let Some(occupant) = self.room().occupants.get(id).cloned() else { return };
         let now = self.affiliation_of(&occupant);
+        let versions = deed.versions.clone().filter(|_| now != was.affiliation);
+        let notice =
+            Notice { actor: deed.actor.clone(), reason: deed.reason.clone(), versions, ..Notice::default() };
         let excluded = self.room().config.members_only && now < Affiliation::Member;
         let code = match now {
             Affiliation::Outcast => Some(301),
             _ if excluded => Some(lost_membership),
             _ => None,
         };
-        match code {
-            Some(code) if self.speaks_for(&occupant) => {
-                let codes = Notice::codes(&[code]);
-                let notice =
-                    Notice { gone: true, actor: deed.actor.clone(), reason: deed.reason.clone(), ..codes };
-                self.remove(id, &notice);
+        match (code, occupant.jid.clone()) {
+            (Some(code), _) if self.speaks_for(&occupant) => {
+                self.remove(id, &Notice { gone: true, codes: vec![code], ..notice });
             }
-            Some(_) => {}
-            None => self.adjust(&occupant, was, now, deed),
+            // Its own instance tells that it goes, but not why.
+            (Some(_), Some(jid)) => {
+                notice.versions.iter().for_each(|step| self.tell_of_absent(&[(jid.clone(), now)], step));
+            }
+            (Some(_), None) => {}
+            (None, _) => self.adjust(&occupant, was, &notice),
         }
     }
 
-    fn adjust(&mut self, occupant: &Occupant, was: Affiliation, now: Affiliation, deed: &Deed) {
-        let id = occupant.id();
-        let role = occupant.jid.as_ref().map_or(occupant.role, |jid| self.role_for(jid, now));
-        if role == occupant.role && was == now {
+    fn adjust(&mut self, occupant: &Occupant, was: &Seen, notice: &Notice) {
+        let (id, now) = (occupant.id(), self.seen(occupant));
+        let role = occupant.jid.as_ref().map_or(occupant.role, |jid| self.role_for(jid, now.affiliation));
+        if role == occupant.role && *was == now {
             return;
         }
         self.room_mut().occupants.set_role(&id, role);
         self.room_mut().occupants.refresh(&id);
         let changed = Occupant { role, ..occupant.clone() };
         self.save_occupant(&changed);
-        let notice = Notice { actor: deed.actor.clone(), reason: deed.reason.clone(), ..Notice::default() };
-        self.announce(&changed, &notice);
+        self.announce(&changed, notice);
         let config = self.room().config.clone();
         if config.broadcasts(occupant.role) && !config.broadcasts(role) {
             self.show_or_hide(&changed, true);
@@ -127,16 +159,11 @@ impl Instance {
         }
     }
 
-    /// Draws the consequences of a new configuration for everyone (XEP-0045 §10.2, status 322).
-    pub(crate) fn reconsider_everyone(&mut self) {
-        let all: Vec<(OccupantId, Affiliation)> = self
-            .room()
-            .occupants
-            .iter()
-            .map(|occupant| (occupant.id(), self.affiliation_of(occupant)))
-            .collect();
+    /// Draws the consequences of a new configuration for everyone, who were seen so before (XEP-0045 §10.2, status
+    /// 322).
+    pub(crate) fn reconsider_everyone(&mut self, seen: &[(OccupantId, Seen)]) {
         let deed = Deed::default();
-        all.iter().for_each(|(id, affiliation)| self.reconsider(id, *affiliation, &deed, 322));
+        seen.iter().for_each(|(id, was)| self.reconsider(id, was, &deed, 322));
     }
 
     /// A role that was granted for a visit ends with it; only the source keeps the list.
@@ -146,19 +173,20 @@ impl Instance {
             return;
         }
         let Some(standing) = self.room().affiliations.entry(jid).cloned() else { return };
-        let standing = Standing { role: None::<Role>, ..standing };
+        let standing = Standing { role: None, ..standing };
         self.mint_standings(vec![(jid.clone(), standing, Deed::default())]);
     }
 }
 
 /// What becomes of an entry of the list. An affiliation that changes takes a granted role with it; a nick stays
-/// reserved as long as there is an affiliation. Its version is the list's, once that is minted.
+/// reserved as long as there is an affiliation, hats stay on. Its version is the list's, once that is minted.
 fn ordered_standing(old: Option<&Standing>, order: &Order) -> Standing {
+    let old = old.cloned().unwrap_or_default();
     let Some(affiliation) = order.affiliation else {
-        return Standing { role: order.role, ..old.cloned().unwrap_or_default() };
+        return Standing { role: order.role, ..old };
     };
     let reserved = order.nick.as_ref().filter(|_| order.jid.is_some()).map(|nick| nick.as_str().to_owned());
-    let kept = || old.filter(|_| !order.frees_nick)?.nick.clone();
-    let nick = reserved.or_else(kept).filter(|_| affiliation > Affiliation::None);
-    Standing { affiliation, nick, reason: order.reason.clone(), ..Standing::default() }
+    let kept = old.nick.filter(|_| !order.frees_nick);
+    let nick = reserved.or(kept).filter(|_| affiliation > Affiliation::None);
+    Standing { affiliation, nick, reason: order.reason.clone(), hats: old.hats, ..Standing::default() }
 }

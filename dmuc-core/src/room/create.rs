@@ -91,7 +91,7 @@ impl Instance {
         let mut config = self.policy.defaults.clone();
         config.distributed |= self.policy.distribute == Distribute::All;
         self.begin(head, config);
-        let standing = Standing { affiliation: Affiliation::Owner, n: 1, ..Standing::default() };
+        let standing = Standing { affiliation: Affiliation::Owner, n: 1, changed: 1, ..Standing::default() };
         self.turn.put(&part::affiliation(owner), &standing);
         self.room_mut().affiliations.set(owner.clone(), standing);
         if !self.policy.lock_new_rooms {

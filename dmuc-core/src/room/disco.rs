@@ -24,6 +24,7 @@ const FEATURES: &[&str] = &[
     ns::MUC_REGISTER,
     ns::VCARD,
     ns::COMMANDS,
+    ns::HATS,
 ];
 
 impl Instance {
@@ -52,9 +53,11 @@ impl Instance {
         );
         let distributed = (room.config.distributed || !self.is_source()).then_some(ns::DMUC);
         let asks = room.config.voice_requests.then_some(ns::MUC_REQUEST);
+        let versioned = (!room.head.core_only).then_some(ns::MAV);
         let archive: &[&str] = if room.config.archiving { &ns::MAM_FEATURES } else { &[] };
         let features = FEATURES.iter().chain(archive).copied();
-        for feature in features.chain(room.config.features()).chain(distributed).chain(asks) {
+        let optional = distributed.into_iter().chain(asks).chain(versioned);
+        for feature in features.chain(room.config.features()).chain(optional) {
             query = query.child(El::new("feature", ns::DISCO_INFO).attr("var", feature));
         }
         query.payload_child(&Payload::of(&self.room_info(asker))).payload()
@@ -68,6 +71,10 @@ impl Instance {
             fields.push(Field::text_single("muc#roominfo_subject", &room.subject.text));
         }
         fields.extend(avatar_hash(&room.vcard.hashes));
+        fields.extend(self.logs().map(|url| {
+            let field = Field::text_single("muc#roominfo_logs", &url);
+            Field { label: Some("URL for discussion logs".to_owned()), ..field }
+        }));
         fields.push(Field::text_single("muc#roominfo_occupants", &room.occupants.len().to_string()));
         if let Some(source) = room.head.source.as_ref().filter(|_| !self.is_source()) {
             let mut field = Field::new("dmuc-source", FieldType::JidSingle).with_value(source.as_str());
@@ -75,6 +82,12 @@ impl Instance {
             fields.push(field);
         }
         DataForm::new(DataFormType::Result_, ns::MUC_ROOMINFO, fields)
+    }
+
+    /// Where the room's public logs are read, as the operator says (XEP-0045 §6.4).
+    fn logs(&self) -> Option<String> {
+        let url = self.policy.logs_url.as_ref().filter(|_| self.room().config.logging)?;
+        Some(url.replace("{room}", &in_url(self.jid.local()?)))
     }
 
     /// The nick that the asking user has reserved (XEP-0045 §6.6.3).
@@ -128,4 +141,10 @@ fn avatar_hash(hashes: &[String]) -> Option<Field> {
     field.label = Some("Avatar hash".to_owned());
     field.values = hashes.to_vec();
     (!hashes.is_empty()).then_some(field)
+}
+
+/// A room's name as part of a URL (RFC 3986 §2.1).
+fn in_url(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

@@ -158,14 +158,17 @@ impl Instance {
     fn enter(&mut self, stanza: &Stanza, nick: &Nick, join: &Muc, creates: bool) {
         let Ok(client) = sender(stanza).cloned() else { return };
         let presence = self.said_by_user(stanza);
-        let (occupant, news) = self.seat(&client, nick, presence);
+        let keeps_lists = self.tell_affiliations(stanza);
+        let session = Session { jid: Some(client.clone()), presence, keeps_lists };
+        let (occupant, news) = self.seat(&client, nick, session);
         self.place_for_first_user(&client);
         self.show_everyone_to(&client, occupant.role, &occupant.id());
         if news {
             self.announce_to_others(&occupant, &Notice::default());
             self.push_presence(&occupant, &Notice::default());
         }
-        self.welcome(stanza, &occupant, creates);
+        let versions = keeps_lists.then(|| self.version_now());
+        self.welcome(stanza, &occupant, creates, versions);
         self.send_history(&client, join);
         let subject = self.subject_message().with_to(&client);
         self.turn.send(subject);
@@ -174,9 +177,8 @@ impl Instance {
 
     /// Puts a client into the room, with its user's other clients or as a new occupant; and whether that is news to
     /// the others. One client more is not: they go on seeing the one that spoke last.
-    fn seat(&mut self, client: &Address, nick: &Nick, presence: Vec<Payload>) -> (Occupant, bool) {
+    fn seat(&mut self, client: &Address, nick: &Nick, session: Session) -> (Occupant, bool) {
         let bare = client.to_bare();
-        let session = Session { jid: Some(client.clone()), presence };
         let here = self.here();
         let known = self.room().occupants.by_key(&nick.key()).find(|o| o.home == here).cloned();
         let (occupant, news) = match known {
@@ -223,7 +225,7 @@ impl Instance {
     }
 
     /// The presence that tells a client that it is in, under the id of its wish.
-    fn welcome(&mut self, stanza: &Stanza, occupant: &Occupant, creates: bool) {
+    fn welcome(&mut self, stanza: &Stanza, occupant: &Occupant, creates: bool, versions: Option<Payload>) {
         let room = self.room();
         let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(occupant.nick.as_str());
         let codes = [
@@ -234,7 +236,7 @@ impl Instance {
             (respelt, 210),
         ];
         let due: Vec<u16> = codes.iter().filter(|(due, _)| *due).map(|(_, code)| *code).collect();
-        let mut presence = self.render(occupant, &Notice::codes(&due), true);
+        let mut presence = self.render(occupant, &Notice { versions, ..Notice::codes(&due) }, true);
         presence.to.clone_from(&stanza.from);
         presence.id.clone_from(&stanza.id);
         self.turn.send(presence);

@@ -12,6 +12,7 @@ pub(crate) mod consequences;
 pub(crate) mod create;
 mod disco;
 mod forms;
+pub(crate) mod hats;
 pub(crate) mod history;
 mod invite;
 pub(crate) mod iq;
@@ -27,6 +28,7 @@ pub(crate) mod register;
 mod register_approval;
 pub(crate) mod strip;
 pub(crate) mod vcard;
+mod versions;
 mod voice;
 
 use crate::address::Address;

@@ -29,6 +29,9 @@ pub struct Session {
     pub jid: Option<Address>,
     /// What it says of itself: `show`, `status`, capabilities ...
     pub presence: Vec<Payload>,
+    /// It keeps the affiliation lists, and wants to hear of every version (XEP-0463).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_lists: bool,
 }
 
 /// A nick in the room and those behind it.

@@ -141,12 +141,13 @@ impl Instance {
 
     /// Puts a configuration into force here.
     pub(crate) fn adopt_config(&mut self, config: Config) {
+        let seen = self.seen_everyone();
         let old = std::mem::replace(&mut self.room_mut().config, Arc::new(config));
         let new = self.room().config.clone();
         self.turn.put(part::CONFIG, new.as_ref());
         self.save_head();
         self.announce_statuses(&status_codes(&old, &new));
-        self.reconsider_everyone();
+        self.reconsider_everyone(&seen);
         if old.presence_broadcast != new.presence_broadcast {
             let everyone: Vec<_> = self.room().occupants.iter().cloned().collect();
             everyone.iter().for_each(|occupant| self.show_or_hide(occupant, old.broadcasts(occupant.role)));

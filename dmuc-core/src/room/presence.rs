@@ -20,6 +20,8 @@ pub(crate) struct Notice {
     pub reason: Option<String>,
     /// Who did it, by nick.
     pub actor: Option<String>,
+    /// The version of the affiliation lists that this makes (`<mav/>`, XEP-0463).
+    pub versions: Option<Payload>,
     /// The nick that this one is given up for.
     pub new_nick: Option<Nick>,
     /// The room is destroyed.
@@ -70,7 +72,8 @@ impl Instance {
         if let Some(reason) = &notice.reason {
             item = item.child(El::new("reason", ns::MUC_USER).text(reason));
         }
-        let x = El::new("x", ns::MUC_USER).child(item).children(notice.destroy.clone());
+        let x = notice.versions.iter().fold(El::new("x", ns::MUC_USER), El::payload_child);
+        let x = x.child(item).children(notice.destroy.clone());
         let statuses =
             notice.codes.iter().map(|code| El::new("status", ns::MUC_USER).attr("code", code.to_string()));
         x.children(statuses).payload()
@@ -83,7 +86,8 @@ impl Instance {
             .with_from(&self.nick_jid(occupant.nick.as_str()))
             .with_all(said.iter().cloned())
             .with(occupant_id_payload(&occupant.oid))
-            .with(self.user_extension(occupant, notice, full));
+            .with(self.user_extension(occupant, notice, full))
+            .with_opt(self.hats_of(occupant).filter(|_| !notice.gone));
         presence.ty = notice.gone.then(|| "unavailable".into());
         presence
     }

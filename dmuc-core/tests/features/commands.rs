@@ -72,11 +72,15 @@ fn info(stage: &mut Stage, user: &str, node: &str) -> Stanza {
 fn everybody_is_offered_what_it_may_do() {
     everywhere(&[], |stage| {
         let moderating = ["statistics", "instances", "grant-voice", "kick-strangers", "ban", "unban"];
-        let owning = [&moderating[..], &["close", "open"]].concat();
+        let hats = ["list", "create", "destroy", "list-assigned", "assign", "unassign"]
+            .map(|name| format!("urn:xmpp:hats:commands:{name}"));
+        let hats = hats.each_ref().map(String::as_str);
+        let owning = [&moderating[..], &["close", "open"], &hats].concat();
+        let administering = [&moderating[..], &hats].concat();
         for (user, offered) in [
             (stage.owner, &owning[..]),
-            (stage.admin, &moderating),
-            (stage.member, &[]),
+            (stage.admin, &administering),
+            (stage.member, &hats[..1]),
             (stage.stranger, &[]),
             (stage.banned, &[]),
         ] {

@@ -7,6 +7,8 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod entry;
+mod hats;
+mod information;
 mod leaving;
 mod limits;
 mod lists;
@@ -14,3 +16,4 @@ mod presence;
 mod registration;
 mod stage;
 mod vcard;
+mod versions;

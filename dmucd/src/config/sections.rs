@@ -52,6 +52,7 @@ fn read_service(mut section: Section<'_, '_>) -> Option<ServicePolicy> {
         admins: section.checked("admins", bare_addresses).unwrap_or_default(),
         may_create: section.get_or("may-create", defaults.may_create),
         lock_new_rooms: section.get_or("lock-new-rooms", defaults.lock_new_rooms),
+        logs_url: section.checked("logs-url", |url: String| Ok(url)),
         distribute: section.get_or("distribute", defaults.distribute),
         replicate: section.get_or("replicate", defaults.replicate),
         redirect: section.get_or("redirect", defaults.redirect),

@@ -3,6 +3,7 @@
 
 mod bans;
 mod facts;
+mod hats;
 mod sweeping;
 
 use crate::adhoc::{self, Call, Request, Step, Turn, forbidden};
@@ -35,6 +36,12 @@ static COMMANDS: &[Command] = &[
     bans::UNBAN,
     sweeping::CLOSE,
     sweeping::OPEN,
+    hats::LIST_HATS,
+    hats::CREATE_HAT,
+    hats::DESTROY_HAT,
+    hats::LIST_WORN,
+    hats::ASSIGN_HAT,
+    hats::UNASSIGN_HAT,
 ];
 
 /// Those who moderate, in the room or not.

@@ -8,11 +8,13 @@ mod allow_invites;
 mod allow_pm;
 mod archiving;
 mod change_subject;
+mod contacts;
 mod description;
 mod distributed;
 mod field;
 mod form;
 mod get_member_list;
+mod hats;
 mod history_length;
 mod lang;
 mod lists;
@@ -33,13 +35,14 @@ mod registration;
 mod voice_requests;
 mod whois;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use xmpp_parsers::data_forms::Field;
 
 pub use allow_pm::AllowPm;
 pub use form::{Applied, FormScope};
+pub use hats::Hat;
 pub use lists::list_fields;
 pub use password::Password;
 pub use refused::Refused;
@@ -47,6 +50,7 @@ pub use registration::Registration;
 pub use whois::Whois;
 
 use super::roles::Role;
+use crate::address::Address;
 
 /// The configuration of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +104,10 @@ pub struct Config {
     pub archiving: bool,
     /// XMPP URI of an associated publish-subscribe node (`muc#roomconfig_pubsub`).
     pub pubsub: Option<String>,
+    /// Whom to ask about the room, shown to everyone (no registered field).
+    pub contacts: Vec<Address>,
+    /// The hats that it has to give, by URI (no registered field).
+    pub hats: BTreeMap<String, Hat>,
     /// Lives on several services at once (`muc#roomconfig_distributed`, XEP-0281).
     pub distributed: bool,
 }
@@ -131,6 +139,8 @@ impl Default for Config {
             logging: false,
             archiving: true,
             pubsub: None,
+            contacts: Vec::new(),
+            hats: BTreeMap::new(),
             distributed: false,
         }
     }
@@ -205,6 +215,8 @@ pub static OPTIONS: &[&dyn RoomOption] = &[
     &whois::OPTION,
     &history_length::OPTION,
     &pubsub::OPTION,
+    &contacts::OPTION,
+    &hats::OPTION,
     &distributed::OPTION,
 ];
 

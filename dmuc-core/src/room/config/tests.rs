@@ -8,7 +8,7 @@ use rand_core::{Rng, SeedableRng};
 use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
 
 use super::{
-    AllowPm, Config, FormScope, OPTIONS, Refused, Registration, Whois, list_fields, option, status_codes,
+    AllowPm, Config, FormScope, Hat, OPTIONS, Refused, Registration, Whois, list_fields, option, status_codes,
 };
 use crate::address::Address;
 use crate::ns;
@@ -57,6 +57,15 @@ fn any_roles(rng: &mut impl Rng) -> BTreeSet<Role> {
     Role::OCCUPANTS.into_iter().filter(|_| rng.next_u32() & 1 == 1).collect()
 }
 
+fn any_contact(n: u32) -> Address {
+    Address::parse(&format!("crone{n}@shakespeare.lit")).expect("a bare JID")
+}
+
+fn any_hat(n: u32) -> (String, Hat) {
+    let hue = n.is_multiple_of(2).then(|| "327.255249".to_owned());
+    (format!("http://example.org/hats#{n}"), Hat { title: format!("Hat {n} of felt"), hue })
+}
+
 fn any_config(rng: &mut impl Rng) -> Config {
     let bits = rng.next_u32();
     let flag = |n: u32| bits >> n & 1 == 1;
@@ -88,6 +97,8 @@ fn any_config(rng: &mut impl Rng) -> Config {
         logging: flag(11),
         archiving: flag(15),
         pubsub: flag(12).then(|| "xmpp:pubsub.shakespeare.lit?;node=coven".to_owned()),
+        contacts: (0..bits % 3).map(any_contact).collect(),
+        hats: (0..bits % 4).map(any_hat).collect(),
         distributed: flag(13),
     }
 }
@@ -125,7 +136,7 @@ fn the_form_shows_every_value_and_is_accepted_as_it_is() {
     let config = Config { name: "A Dark Cave".into(), max_users: Some(30), ..Config::default() };
     let form = config.form(OWNER);
     assert_eq!((form.type_.clone(), form.form_type()), (DataFormType::Form, Some(ns::MUC_ROOMCONFIG)));
-    assert_eq!(form.fields.len(), OPTIONS.len() + 1);
+    assert_eq!(form.fields.len(), OPTIONS.iter().filter(|option| option.is_in(OWNER)).count() + 1);
     assert_eq!(field(&form, "muc#roomconfig_roomname").values, ["A Dark Cave"]);
     for field in form.fields.iter().filter(|field| field.type_ == FieldType::ListSingle) {
         assert!(
@@ -234,6 +245,35 @@ fn invalid_values_are_not_acceptable_and_name_their_field() {
         assert_eq!((error.condition, error.kind), (Condition::NotAcceptable, ErrorKind::Modify), "{var}");
         assert!(error.text.expect("a text").contains(var));
     }
+}
+
+#[test]
+fn what_is_no_hat_is_refused() {
+    let hat = |title: &str, hue: Option<&str>| Hat { title: title.into(), hue: hue.map(str::to_owned) };
+    let long = ("urn:".to_owned() + &"x".repeat(252), "urn:".to_owned() + &"x".repeat(253));
+    for (uri, hat, taken) in [
+        ("urn:x", hat("Host", Some("360")), true),
+        (&long.0, hat(&"é".repeat(64), Some("0.5")), true),
+        (&long.1, hat("Host", None), false),
+        ("no-uri", hat("Host", None), false),
+        ("urn:a b", hat("Host", None), false),
+        ("urn:x", hat(" ", None), false),
+        ("urn:x", hat(&"é".repeat(65), None), false),
+        ("urn:x", hat("Ho\nst", None), false),
+        ("urn:x", hat("Host", Some("361")), false),
+        ("urn:x", hat("Host", Some("-1")), false),
+        ("urn:x", hat("Host", Some("NaN")), false),
+        ("urn:x", hat("Host", Some("red")), false),
+    ] {
+        let mut config = Config::default();
+        assert_eq!(config.put_hat(uri.to_owned(), hat.clone()).is_ok(), taken, "{uri} {hat:?}");
+    }
+    let mut config = Config::default();
+    (0..64).for_each(|n| config.put_hat(format!("urn:{n}"), hat("Hat", None)).expect("so many"));
+    assert!(config.put_hat("urn:0".to_owned(), hat("Other", None)).is_ok(), "one that there is may change");
+    assert!(config.put_hat("urn:64".to_owned(), hat("Hat", None)).is_err());
+    let owner = apply(&config, &[("{urn:xmpp:dmuc:sync:0}hats", &[])]).expect("ignored");
+    assert_eq!(owner.hats.len(), 64, "owners have commands for it");
 }
 
 #[test]
@@ -384,6 +424,8 @@ fn room_information_tells_what_is_set_and_never_the_password() {
         history_length: 50,
         change_subject: true,
         password: Some("cauldronburn".into()),
+        contacts: vec![any_contact(1)],
+        hats: [any_hat(0)].into(),
         ..Config::default()
     };
     let fields = told(&config);
@@ -394,6 +436,8 @@ fn room_information_tells_what_is_set_and_never_the_password() {
         ("muc#roominfo_subjectmod", "1"),
         ("muc#roomconfig_changesubject", "1"),
         ("muc#roomconfig_allowpm", "anyone"),
+        ("muc#roominfo_contactjid", "crone1@shakespeare.lit"),
+        ("hats#hash", "8f980cdd26c38676a22071622cc15866c2fd7c5f"),
     ] {
         assert!(fields.contains(&(var.to_owned(), vec![value.to_owned()])), "{var}");
     }
