@@ -13,7 +13,7 @@ use crate::address::Address;
 use crate::adhoc::Sessions;
 use crate::clock::Millis;
 use crate::io::{Action, Cause, CommitId, Input};
-use crate::policy::ServicePolicy;
+use crate::policy::{Census, ServicePolicy};
 use crate::questions::Questions;
 use crate::record::{Card, Core, Head, Parts, Subject, part};
 use crate::replication::Replication;
@@ -41,6 +41,7 @@ pub struct Instance {
     pub(crate) turn: Turn,
     pub(crate) rng: ChaCha20Rng,
     pub(crate) pace: Pace,
+    pub(crate) census: Census,
     commits: CommitId,
 }
 
@@ -78,6 +79,7 @@ impl Instance {
             turn: Turn::default(),
             rng: ChaCha20Rng::from_seed(seed),
             pace: Pace::default(),
+            census: Census::default(),
             commits: CommitId(0),
         }
     }
@@ -190,6 +192,11 @@ impl Instance {
         self.policy = policy;
     }
 
+    /// Says how many rooms there are, for the policy on new ones to be applied to the next input.
+    pub fn set_census(&mut self, census: Census) {
+        self.census = census;
+    }
+
     /// What is known of the room's configuration.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
@@ -254,6 +261,7 @@ impl Instance {
             name: room.config.name.clone(),
             public: room.config.public && !room.head.locked,
             firsthost: shadow.then(|| room.head.firsthost.clone()),
+            creator: room.head.creator.clone(),
         };
         self.turn.put(part::CARD, &card);
     }

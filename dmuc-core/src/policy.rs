@@ -187,6 +187,15 @@ pub enum ShadowName {
     Uid,
 }
 
+/// How many rooms there are already when somebody wants a new one; counted by whoever hosts the rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Census {
+    /// In the whole service, shadows included.
+    pub rooms: u32,
+    /// Created by the one who asks.
+    pub created: u32,
+}
+
 /// Everything that an operator decides about one MUC service. Shared by its rooms.
 #[derive(Debug, Clone)]
 pub struct ServicePolicy {
@@ -218,6 +227,10 @@ pub struct ServicePolicy {
     pub peers: PeerRules,
     /// Shadows in this service by the peer they came from; counted by whoever hosts the rooms.
     pub shadows_here: BTreeMap<String, u32>,
+    /// Most rooms of the service, shadows included.
+    pub rooms_max: u32,
+    /// Most rooms that one user may have created (XEP-0045 §13.6).
+    pub rooms_per_user_max: u32,
     /// How fast others may go on.
     pub rates: Rates,
     /// Longest nick in characters.
@@ -226,6 +239,16 @@ pub struct ServicePolicy {
     pub occupants_max: u32,
     /// Longest `id` attribute of a stanza in bytes.
     pub id_bytes_max: usize,
+    /// Most clients of one user under one nick.
+    pub sessions_max: usize,
+    /// Longest text of a message, in bytes.
+    pub body_bytes_max: usize,
+    /// Longest subject, in bytes.
+    pub subject_bytes_max: usize,
+    /// Largest presence, in bytes of XML.
+    pub presence_bytes_max: usize,
+    /// Most entries of a room's affiliation lists, taken together.
+    pub affiliations_max: usize,
     /// Most messages of history that a room keeps at hand for joins.
     pub history_max: u32,
     /// Largest vCard of a room, avatar included, in bytes of XML.
@@ -263,10 +286,17 @@ impl ServicePolicy {
             shadow_name: ShadowName::default(),
             peers: PeerRules::default(),
             shadows_here: BTreeMap::new(),
+            rooms_max: 1_000_000,
+            rooms_per_user_max: 1000,
             rates: Rates::default(),
             nick_chars_max: 64,
             occupants_max: 10_000,
             id_bytes_max: 1024,
+            sessions_max: 20,
+            body_bytes_max: 65_536,
+            subject_bytes_max: 4096,
+            presence_bytes_max: 16_384,
+            affiliations_max: 20_000,
             history_max: 100,
             vcard_bytes_max: 49_152,
             history_bytes_max: 512 << 10,

@@ -58,6 +58,9 @@ pub(crate) struct Head {
     /// Incarnation of our own log.
     pub incarnation: u32,
     pub created: Millis,
+    /// Who created it here; none of a shadow.
+    #[serde(default)]
+    pub creator: Option<Address>,
     /// The firsthost knows nothing of `urn:xmpp:dmuc:sync:0`.
     #[serde(default)]
     pub core_only: bool,
@@ -90,6 +93,9 @@ pub struct Card {
     /// The firsthost, if the room here is a shadow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firsthost: Option<Address>,
+    /// Who created it here, if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator: Option<Address>,
 }
 
 impl Card {

@@ -14,6 +14,7 @@ use crate::error::{corrupt, failed, signed, unsigned};
 
 const LOAD: &str = "load a room";
 const LIST: &str = "list rooms";
+const TALLY: &str = "count rooms";
 
 #[async_trait]
 impl Room for SqliteStore {
@@ -97,6 +98,22 @@ impl Room for SqliteStore {
             Ok(Listed { jid, uid: read_uid(&uid)?, card })
         };
         rows.into_iter().map(listed).collect()
+    }
+
+    /// Reads the index of the cards from end to end, and nothing else of their rooms.
+    async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError> {
+        let rows = sqlx::query_as::<_, (String, u32)>(
+            "SELECT CASE WHEN json_valid(value) AND json_type(value, ?1) = 'text' \
+                 THEN json_extract(value, ?1) ELSE '' END, COUNT(*) \
+             FROM parts INDEXED BY cards CROSS JOIN rooms ON rooms.uid = parts.uid \
+             WHERE parts.key = 'card' AND rooms.domain = ?2 GROUP BY 1",
+        )
+        .bind(format!("$.\"{field}\""))
+        .bind(domain)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed(TALLY))?;
+        Ok(rows.into_iter().collect())
     }
 }
 

@@ -55,7 +55,9 @@ impl Instance {
             return self.hear_replicate_again(peer, stanza, offer.as_ref());
         }
         match decision {
-            Decision::Full => Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(600))),
+            decision if decision == Decision::Full || self.is_service_full() => {
+                Err(StanzaError::new(Condition::ResourceConstraint).with(retry_after(600)))
+            }
             decision => self.become_shadow(peer, stanza, offer.as_ref(), decision == Decision::Ask),
         }
     }

@@ -174,7 +174,24 @@ impl Instance {
             // Both at once may not be changed, nor nothing (XEP-0045 §17.4).
             _ => Err(Condition::BadRequest.into()),
         })?;
-        self.keep_an_owner(orders)
+        self.keep_lists_sound(orders)
+    }
+
+    /// Whether the lists may become what they would be.
+    pub(crate) fn keep_lists_sound(&self, orders: &[Order]) -> Result<(), StanzaError> {
+        self.keep_an_owner(orders)?;
+        let lists = &self.room().affiliations;
+        let adds = |order: &&Order| {
+            order.affiliation.is_some_and(|to| to != Affiliation::None)
+                && self.order_jid(order).is_ok_and(|jid| lists.entry(&jid).is_none())
+        };
+        let added = orders.iter().filter(adds).count();
+        if added > 0 && lists.len() + added > self.policy.affiliations_max {
+            return Err(
+                StanzaError::new(Condition::ResourceConstraint).because("The lists of this room are full.")
+            );
+        }
+        Ok(())
     }
 
     fn check_affiliation(&self, actor: &Actor, order: &Order, to: Affiliation) -> Result<(), StanzaError> {
@@ -207,7 +224,7 @@ impl Instance {
     }
 
     /// A room never loses its last owner (XEP-0045 §10.4).
-    pub(crate) fn keep_an_owner(&self, orders: &[Order]) -> Result<(), StanzaError> {
+    fn keep_an_owner(&self, orders: &[Order]) -> Result<(), StanzaError> {
         let owners = self.room().affiliations.with(Affiliation::Owner);
         let mut owners: BTreeSet<Address> = owners.map(|(jid, _)| jid.clone()).collect();
         let had = !owners.is_empty();
@@ -297,12 +314,19 @@ fn may_list_role(actor: &Actor, role: Role) -> Result<(), StanzaError> {
     }
 }
 
+/// Longest reason, which is kept with the list and shown to everybody.
+const REASON_BYTES_MAX: usize = 2048;
+
 fn read_order(item: &Element) -> Result<Order, StanzaError> {
     let jid = item.attr("jid").map(|jid| Address::parse(jid).map_err(|_| Condition::JidMalformed));
     let nick = item.attr("nick").filter(|nick| !nick.is_empty());
     let nick = nick.map(|nick| Nick::parse(nick).map_err(|_| Condition::JidMalformed)).transpose()?;
     let affiliation = item.attr("affiliation").map(str::parse::<Affiliation>).transpose();
     let role = item.attr("role").map(str::parse::<Role>).transpose();
+    let reason = item.get_child("reason", ns::MUC_ADMIN).map(Element::text);
+    if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(StanzaError::new(Condition::PolicyViolation).because("The reason is too long."));
+    }
     Ok(Order {
         // Affiliations belong to bare JIDs (XEP-0045 §10.3).
         jid: jid.transpose()?.map(|jid| jid.to_bare()),
@@ -310,6 +334,6 @@ fn read_order(item: &Element) -> Result<Order, StanzaError> {
         frees_nick: item.attr("nick") == Some(""),
         affiliation: affiliation.map_err(|_| Condition::BadRequest)?,
         role: role.map_err(|_| Condition::BadRequest)?,
-        reason: item.get_child("reason", ns::MUC_ADMIN).map(Element::text),
+        reason,
     })
 }

@@ -78,7 +78,26 @@ impl Instance {
         if !self.policy.allows_creation(from) {
             return Err(StanzaError::new(Condition::NotAllowed).because("You may not create rooms here."));
         }
+        if !self.policy.is_admin(from) {
+            self.has_place_for_another()?;
+        }
         Ok(from.to_bare())
+    }
+
+    /// Whether the service, and whoever asks, have fewer rooms than they may.
+    fn has_place_for_another(&self) -> Result<(), StanzaError> {
+        let full = |what| Err(StanzaError::new(Condition::ResourceConstraint).because(what));
+        if self.is_service_full() {
+            return full("There are as many rooms here as there may be.");
+        }
+        if self.census.created >= self.policy.rooms_per_user_max {
+            return full("You have as many rooms here as you may have.");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_service_full(&self) -> bool {
+        self.census.rooms >= self.policy.rooms_max
     }
 
     /// Brings a room to life with us as its source.
@@ -86,6 +105,7 @@ impl Instance {
         let uid = self.fresh_uid();
         let mut head = self.fresh_head(uid, self.policy.domain.clone());
         head.source = Some(self.jid.clone());
+        head.creator = Some(owner.clone());
         head.locked = self.policy.lock_new_rooms;
         head.aff = 1;
         let mut config = self.policy.defaults.clone();
@@ -118,6 +138,7 @@ impl Instance {
             secret: self.token(24),
             incarnation: 1,
             created: self.turn.now,
+            creator: None,
             core_only: false,
             pending: false,
             suspended: false,

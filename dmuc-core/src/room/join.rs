@@ -33,8 +33,15 @@ pub(crate) struct Wish<'a> {
 type Check = fn(&Instance, &Wish<'_>) -> Result<(), StanzaError>;
 
 /// Who may enter, in the order in which refusals matter.
-const ADMISSION: &[Check] =
-    &[not_locked, not_banned, member_if_needed, password_if_needed, nick_is_free, room_has_space];
+const ADMISSION: &[Check] = &[
+    not_locked,
+    not_banned,
+    member_if_needed,
+    password_if_needed,
+    nick_is_free,
+    room_has_space,
+    nick_has_space,
+];
 
 fn not_locked(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     let locked = instance.room().head.locked;
@@ -90,6 +97,18 @@ fn room_has_space(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaErro
         return Ok(());
     }
     Err(StanzaError::of_kind(Condition::ServiceUnavailable, ErrorKind::Wait).because("The room is full."))
+}
+
+/// The limit is for clients here; RFC 6120 §7.6.2.1 answers too many of an account alike.
+fn nick_has_space(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
+    let own =
+        instance.room().occupants.by_key(&wish.nick.key()).find(|own| instance.room().occupants.is_here(own));
+    let clients = own.map_or(0, |own| own.sessions.len());
+    if wish.returns || clients < instance.policy.sessions_max {
+        return Ok(());
+    }
+    Err(StanzaError::new(Condition::ResourceConstraint)
+        .because("As many of your clients are in as may be under one nickname."))
 }
 
 impl Instance {

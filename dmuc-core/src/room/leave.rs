@@ -11,7 +11,7 @@ impl Instance {
     /// A client says that it leaves.
     pub(crate) fn handle_leave(&mut self, stanza: &Stanza) {
         let Some(from) = &stanza.from else { return };
-        let last_words = self.said_by_user(stanza);
+        let last_words = if self.is_bulky_presence(stanza) { Vec::new() } else { self.said_by_user(stanza) };
         self.client_gone(from, Notice { last_words, ..Notice::default() });
     }
 

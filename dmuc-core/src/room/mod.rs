@@ -26,6 +26,7 @@ pub(crate) mod presence;
 mod private;
 pub(crate) mod register;
 mod register_approval;
+mod size;
 pub(crate) mod strip;
 pub(crate) mod vcard;
 mod versions;
@@ -45,9 +46,8 @@ impl Instance {
         if malformed || (stanza.kind == Kind::Iq && self.refuse_malformed_iq(stanza)) {
             return;
         }
-        if stanza.id.as_deref().is_some_and(|id| id.len() > self.policy.id_bytes_max) {
-            let error = StanzaError::new(Condition::PolicyViolation).because("The stanza's id is too long.");
-            return self.turn.refuse(stanza, error);
+        if self.refuse_bulk(stanza) {
+            return;
         }
         if self.room.is_none() {
             return self.handle_vacant(stanza);

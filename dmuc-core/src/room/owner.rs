@@ -97,7 +97,7 @@ impl Instance {
         let Applied { config, admins, owners, .. } =
             self.room().config.apply_form(form, self.form_scope())?;
         let orders = self.listed_orders(admins, owners);
-        self.keep_an_owner(&orders)?;
+        self.keep_lists_sound(&orders)?;
         if !orders.is_empty() {
             self.mint_orders(None, &orders);
         }

@@ -31,6 +31,8 @@ pub enum Operation {
     Release,
     /// [`Room::list`].
     List,
+    /// [`Room::tally`].
+    Tally,
     /// [`HistoryStore::append`].
     Append,
     /// [`HistoryStore::frontier`].
@@ -266,6 +268,10 @@ impl<S: Room> Room for FaultyStore<S> {
         limit: u32,
     ) -> Result<Vec<Listed>, StoreError> {
         self.perform(Operation::List, self.store.list(domain, after, limit)).await
+    }
+
+    async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError> {
+        self.perform(Operation::Tally, self.store.tally(domain, field)).await
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{
     ArchiveQuery, Change, Entry, Found, Frontier, HistoryStore, Lease, Listed, LogEntry, Page, PeerPolicy,
-    Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone,
+    Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone, card_field,
 };
 use crate::address::Address;
 use crate::clock::Millis;
@@ -356,6 +356,16 @@ impl Room for MemoryStore {
         let listed = listed.filter(|(jid, _)| after.is_none_or(|after| *jid > after)).take(limit as usize);
         let card = |uid: &RoomUid| state.rooms.get(uid).and_then(|room| room.parts.get("card").cloned());
         Ok(listed.map(|(jid, uid)| Listed { jid: jid.clone(), uid: *uid, card: card(uid) }).collect())
+    }
+
+    async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError> {
+        let state = self.lock();
+        let rooms = state.rooms.values().filter(|room| room.jid.domain() == domain);
+        let mut counts = BTreeMap::new();
+        for card in rooms.filter_map(|room| room.parts.get("card")) {
+            *counts.entry(card_field(card, field)).or_default() += 1;
+        }
+        Ok(counts)
     }
 }
 

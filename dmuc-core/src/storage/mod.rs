@@ -223,6 +223,23 @@ pub trait Room: Send + Sync {
         after: Option<&Address>,
         limit: u32,
     ) -> Result<Vec<Listed>, StoreError>;
+
+    /// Counts the rooms of a service domain by a field of their `card` part: how many there are for each text that the
+    /// field has, and under the empty text those whose card has none. Rooms without a card are not counted.
+    ///
+    /// To be of use it must not cost much more than reading the cards: it is asked whenever a service starts.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError>;
+}
+
+/// The text of a top-level field of a card; empty if it has none. For [`Room::tally`].
+#[must_use]
+pub fn card_field(card: &str, field: &str) -> String {
+    let card: Option<serde_json::Value> = serde_json::from_str(card).ok();
+    let text = card.as_ref().and_then(|card| card.get(field)?.as_str());
+    text.unwrap_or_default().to_owned()
 }
 
 /// What one origin's log holds here.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dmuc_core::io::{Answer, Query, Timer};
 use dmuc_core::outbox::Outbox;
-use dmuc_core::policy::{PeerRule, ServicePolicy};
+use dmuc_core::policy::{Census, PeerRule, ServicePolicy};
 use dmuc_core::service::{self, Route};
 use dmuc_core::stanza::{Condition, Kind, Outbound, Payload, StanzaError, Template};
 use dmuc_core::storage::{Change, Found, HistoryStore, LogEntry, MemoryStore, Revision, RoomUid, Tombstone};
@@ -288,7 +288,10 @@ impl World {
 
     pub fn input(&mut self, domain: &str, room: &Address, input: Input) {
         let now = self.now;
-        let actions = self.node(domain, room).instance.handle(now, input);
+        let census = self.census(domain, &input);
+        let instance = &mut self.node(domain, room).instance;
+        instance.set_census(census);
+        let actions = instance.handle(now, input);
         self.act(domain, room, actions);
     }
 
@@ -321,6 +324,20 @@ impl World {
                 Action::Report { peer, what } => self.reports.push((peer, what)),
                 other => panic!("unexpected {other:?}"),
             }
+        }
+    }
+
+    /// As whoever hosts the rooms does for the policy.
+    fn census(&self, domain: &str, input: &Input) -> Census {
+        let Input::Stanza(Stanza { from: Some(from), .. }) = input else { return Census::default() };
+        let nodes = || self.sites[domain].rooms.values();
+        let created = |node: &&Node| {
+            node.disk.card().and_then(|card| card.creator).is_some_and(|jid| jid == from.to_bare())
+        };
+        let count = |n: usize| u32::try_from(n).unwrap();
+        Census {
+            rooms: count(nodes().filter(|node| node.disk.uid.is_some()).count()),
+            created: count(nodes().filter(created).count()),
         }
     }
 
@@ -522,9 +539,12 @@ impl Disk {
         }
     }
 
+    fn card(&self) -> Option<dmuc_core::record::Card> {
+        dmuc_core::record::Card::read(self.parts.get("card")?)
+    }
+
     fn firsthost(&self) -> Option<String> {
-        let card = dmuc_core::record::Card::read(self.parts.get("card")?)?;
-        card.firsthost.map(|firsthost| firsthost.as_str().to_owned())
+        self.card()?.firsthost.map(|firsthost| firsthost.as_str().to_owned())
     }
 
     fn frontier(&self) -> Vec<dmuc_core::storage::Frontier> {

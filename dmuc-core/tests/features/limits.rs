@@ -4,7 +4,7 @@ use dmuc_core::policy::ServicePolicy;
 use dmuc_core::rate::{Rate, Rates};
 
 use crate::common::*;
-use crate::stage::{MUC_USER, Place, Stage, everywhere, local};
+use crate::stage::{MUC_ADMIN, MUC_USER, Place, Stage, everywhere, local};
 
 const TOO_FAST: (&str, &str) = ("resource-constraint", "wait");
 const MUC: &str = "http://jabber.org/protocol/muc";
@@ -201,4 +201,135 @@ fn history_is_bounded_by_bytes() {
         let past: Vec<String> = bodies(&stage.got(member)).iter().map(|body| body[..1].to_owned()).collect();
         assert_eq!(past, ["7", "8", "9"]);
     });
+}
+
+/// What is larger or more than it may be; the stanza is of the one that the row names.
+#[test]
+fn sizes_have_limits() {
+    let too_large = ("policy-violation", "modify");
+    let message = |inner: &str| format!("<message type='groupchat' TO>{inner}</message>");
+    let text = |name: &str, bytes: usize| format!("<{name}>{}</{name}>", "x".repeat(bytes));
+    let admin = |reason: usize| {
+        let item = format!("<item jid='x@y.lit' affiliation='member'>{}</item>", text("reason", reason));
+        format!("<iq type='set' id='i' TO><query xmlns='{MUC_ADMIN}'>{item}</query></iq>")
+    };
+    let rows = [
+        (message(&text("body", 100)), None),
+        (message(&text("body", 101)), Some(too_large)),
+        (
+            message(&format!(
+                "{}{}",
+                text("body", 60),
+                text("body xml:lang='de'", 60).replace("</body xml:lang='de'", "</body")
+            )),
+            Some(too_large),
+        ),
+        (message(&text("body", 101)).replace("groupchat' TO", "chat' NICK"), Some(too_large)),
+        (message(&text("subject", 20)), None),
+        (message(&text("subject", 21)), Some(too_large)),
+        (format!("<presence OWN>{}</presence>", text("status", 200)), None),
+        (format!("<presence OWN>{}</presence>", text("status", 400)), Some(too_large)),
+        (format!("<presence OWN><x xmlns='{MUC}'/>{}</presence>", text("status", 400)), Some(too_large)),
+        (admin(2048), None),
+        (admin(2049), Some(too_large)),
+    ];
+    everywhere(&[("muc#roomconfig_changesubject", "1")], |stage| {
+        let (owner, far) = (stage.owner, stage.far);
+        stage.gather(&[owner, far]);
+        limit(stage, |policy| {
+            (policy.body_bytes_max, policy.subject_bytes_max, policy.presence_bytes_max) = (100, 20, 300);
+        });
+        for (xml, expected) in &rows {
+            send(stage, owner, xml);
+            let expected: Vec<_> = expected.iter().map(|(c, t)| ((*c).to_owned(), (*t).to_owned())).collect();
+            assert_eq!(refusals(stage, owner), expected, "{}", &xml[..xml.len().min(100)]);
+            assert_eq!(stage.got(far).is_empty(), !expected.is_empty() || xml.starts_with("<iq"), "{xml}");
+        }
+        send(stage, owner, &format!("<presence type='unavailable' OWN>{}</presence>", text("status", 400)));
+        let farewell = stage.got(far);
+        assert!(
+            farewell[0].ty() == "unavailable" && !farewell[0].has("status"),
+            "leaving is free, its words are not"
+        );
+    });
+}
+
+#[test]
+fn clients_under_one_nick_have_a_limit() {
+    everywhere(&[], |stage| {
+        limit(stage, |policy| policy.sessions_max = 2);
+        let bare = stage.stranger.split('/').next().unwrap().to_owned();
+        let to = stage.nick("stranger");
+        let client = |n: u32| format!("{bare}/{n}");
+        for n in 1..=3 {
+            stage.world.joins(&client(n), &to);
+            assert_eq!(refusals(stage, &client(n)), all(usize::from(n == 3)), "client {n}");
+        }
+        stage.world.joins(&client(1), &to);
+        assert_eq!(refusals(stage, &client(1)), [], "who is in may come again");
+        stage.world.leaves(&client(2), &to);
+        stage.world.joins(&client(3), &to);
+        assert_eq!(refusals(stage, &client(3)), [], "there is place again");
+    });
+}
+
+#[test]
+fn lists_have_a_limit() {
+    everywhere(&[], |stage| {
+        let owner = stage.owner;
+        let item = |jid: &str, affiliation: &str| format!("<item jid='{jid}' affiliation='{affiliation}'/>");
+        let set = |items: &str| format!("<query xmlns='{MUC_ADMIN}'>{items}</query>");
+        // On the lists are already two owners, and an admin, a member and a banned user of both domains.
+        limit(stage, |policy| policy.affiliations_max = 10);
+        let three: String = ["a@b.lit", "c@d.lit", "e@f.lit"].iter().map(|jid| item(jid, "member")).collect();
+        let full = Some((TOO_FAST.0.to_owned(), TOO_FAST.1.to_owned()));
+        assert_eq!(error(&stage.asks("set", owner, &set(&three))), full);
+        let two = set(&(item("a@b.lit", "member") + &item("c@d.lit", "outcast")));
+        assert_eq!(error(&stage.asks("set", owner, &two)), None);
+        assert_eq!(error(&stage.asks("set", owner, &set(&item("e@f.lit", "outcast")))), full);
+        assert_eq!(
+            error(&stage.asks("set", owner, &set(&item("a@b.lit", "admin")))),
+            None,
+            "a change is no more"
+        );
+        assert_eq!(error(&stage.asks("set", owner, &set(&item("e@f.lit", "none")))), None);
+    });
+}
+
+#[test]
+fn rooms_have_a_limit_in_all_and_for_each_user() {
+    let (crone, hag) = ("crone1@shakespeare.lit/desktop", "hag66@shakespeare.lit/pda");
+    let mut world = World::with(&[CHAT]);
+    world.policy(CHAT).rooms_per_user_max = 2;
+    world.policy(CHAT).rooms_max = 4;
+    let creates = |world: &mut World, user: &str, room: &str| {
+        world.joins(user, &format!("{room}@{CHAT}/x"));
+        let refusal = world.got(user).iter().find_map(error);
+        assert!(refusal.as_ref().is_none_or(|error| *error == all(1)[0]), "{refusal:?}");
+        refusal.is_none()
+    };
+    assert!(creates(&mut world, crone, "one") && creates(&mut world, crone, "two"));
+    assert!(!creates(&mut world, crone, "three"));
+    world.leaves(crone, &format!("one@{CHAT}/x"));
+    world.got(crone);
+    assert!(creates(&mut world, crone, "three"), "the first is gone");
+    assert!(creates(&mut world, hag, "four") && creates(&mut world, hag, "five"));
+    assert!(!creates(&mut world, "wiccarocks@shakespeare.lit/x", "six"), "all are taken");
+    world.policy(CHAT).admins = vec![jid("hecate@shakespeare.lit")];
+    assert!(creates(&mut world, "hecate@shakespeare.lit/broom", "six"), "but for whoever runs the service");
+}
+
+#[test]
+fn a_full_service_takes_no_shadows() {
+    let mut world = World::with(&[CHAT, ROOMS]);
+    world.policy(ROOMS).rooms_max = 0;
+    world.creates(
+        "crone1@shakespeare.lit/desktop",
+        &format!("coven@{CHAT}/x"),
+        &[("muc#roomconfig_distributed", "1")],
+    );
+    let told = world.took(ROOMS, CHAT);
+    let refused = told.iter().find(|stanza| stanza.is_error()).expect("a refusal");
+    assert_eq!(error(refused), Some(all(1)[0].clone()));
+    assert!(refused.to_xml().contains("<retry xmlns='urn:xmpp:dmuc:sync:0' after='600'/>"));
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dmuc_core::io::{Action, Cause, CommitId, Input, QueryId, Timer};
 use dmuc_core::outbox::Outbox;
 use dmuc_core::policy::ServicePolicy;
+use dmuc_core::record::Card;
 use dmuc_core::stanza::Outbound;
 use dmuc_core::storage::{
     Change, Entry, Found, Frontier, LogEntry, Recent, Revision, RoomCommit, RoomUid, StoreError,
@@ -22,7 +23,7 @@ use super::ledger::Ledger;
 use super::rooms::Mailbox;
 use super::timers::{self, Timers};
 use super::unsent::Unsent;
-use super::{Shared, board, task};
+use super::{Shared, task};
 
 /// One room in memory.
 pub(super) struct Awake {
@@ -31,7 +32,7 @@ pub(super) struct Awake {
     policy: watch::Receiver<Arc<ServicePolicy>>,
     lease: Option<HeldLease>,
     revision: Revision,
-    home: Home,
+    card: Counted,
     ledger: Ledger,
     outbox: Outbox,
     unsent: Unsent,
@@ -43,11 +44,11 @@ pub(super) struct Awake {
     destroyed: bool,
 }
 
-/// The firsthost of a room that is a shadow, which the policy counts.
+/// The card of a room, by which rooms are counted: as it is in the store, and as it was counted.
 #[derive(Default)]
-struct Home {
-    durable: Option<Address>,
-    counted: Option<Address>,
+struct Counted {
+    durable: Option<Card>,
+    counted: Option<Card>,
 }
 
 /// What a room waits for.
@@ -94,13 +95,13 @@ impl Awake {
         found: Option<(HeldLease, Found)>,
     ) -> Self {
         let (lease, found) = found.unzip();
-        let home = found.as_ref().and_then(|found| board::firsthost(found.parts.get("card")?));
+        let card = found.as_ref().and_then(|found| Card::read(found.parts.get("card")?));
         Self {
             instance,
             policy,
             lease,
             revision: found.as_ref().map(|found| found.revision).unwrap_or_default(),
-            home: Home { durable: home.clone(), counted: home },
+            card: Counted { durable: card.clone(), counted: card },
             ledger: Ledger::default(),
             outbox: Outbox::default(),
             unsent: Unsent::new(shared.clone()),
@@ -204,6 +205,9 @@ impl Awake {
             Input::Stanza(stanza) => (Some(Cause::of(stanza)), stanza.is_request()),
             _ => (None, false),
         };
+        if let (false, Some(from)) = (existed, sender(&input)) {
+            self.instance.set_census(self.shared.board.census(from));
+        }
         let before = self.ledger.newest();
         for action in self.instance.handle(timers::now(), input) {
             self.carry_out(action, cause.as_ref());
@@ -255,7 +259,7 @@ impl Awake {
         let Some(changes) = self.ledger.next() else { return Ok(()) };
         let lease = self.lease.as_ref().map(HeldLease::current);
         let lease = lease.ok_or_else(|| StoreError::new(StoreErrorKind::Unexpected, "commit: no lease"))?;
-        self.count_shadow(&changes);
+        self.count_room(&changes);
         let commit = RoomCommit { lease, expected: self.revision, changes };
         let (outcome, landing) = oneshot::channel();
         let sent = self.shared.committer.send(Job { commit, outcome }).await;
@@ -266,24 +270,24 @@ impl Awake {
         Ok(())
     }
 
-    /// Counts a new shadow when it is tried, so that a burst of requests cannot outrun the count.
-    fn count_shadow(&mut self, changes: &[Change]) {
+    /// Counts a new room when it is tried, so that a burst of requests cannot outrun the count.
+    fn count_room(&mut self, changes: &[Change]) {
         let last = changes.iter().rev().find_map(|change| match change {
-            Change::Put { key, value } if key == "card" => Some(board::firsthost(value)),
+            Change::Put { key, value } if key == "card" => Some(Card::read(value)),
             Change::Destroy(_) => Some(None),
             _ => None,
         });
-        last.into_iter().for_each(|home| self.recount(home));
+        last.into_iter().for_each(|card| self.recount(card));
     }
 
-    fn recount(&mut self, home: Option<Address>) {
-        self.shared.board.recount(self.home.counted.as_ref(), home.as_ref());
-        self.home.counted = home;
+    fn recount(&mut self, card: Option<Card>) {
+        self.shared.board.recount(self.card.counted.as_ref(), card.as_ref());
+        self.card.counted = card;
     }
 
     fn land(&mut self, id: CommitId, revision: Revision) {
         self.revision = revision;
-        self.home.durable.clone_from(&self.home.counted);
+        self.card.durable.clone_from(&self.card.counted);
         self.ledger.landed(id);
         self.outbox.committed(id).into_iter().for_each(|out| self.unsent.send(out));
         self.start_asks();
@@ -314,11 +318,18 @@ impl Awake {
     fn fail(&mut self, error: &StoreError) {
         task::log_failure(&self.shared, self.instance.jid(), "room dropped to its record", error);
         self.outbox.fail();
-        self.recount(self.home.durable.clone());
+        self.recount(self.card.durable.clone());
         let causes = self.ledger.fail().into_iter().chain(self.asks.fail());
         for refusal in causes.filter_map(|cause| cause.refusal(&task::try_later())) {
             self.unsent.send(Outbound::One(Box::new(refusal)));
         }
+    }
+}
+
+fn sender(input: &Input) -> Option<&Address> {
+    match input {
+        Input::Stanza(stanza) => stanza.from.as_ref(),
+        _ => None,
     }
 }
 

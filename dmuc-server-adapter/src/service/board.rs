@@ -1,44 +1,51 @@
 //! The policy that all rooms share: the operator's configuration, the peer rules of the store over it, and how many
-//! shadows each peer has here.
+//! rooms there are: of each peer, of each user, and in all.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use dmuc_core::Address;
-use dmuc_core::policy::{PeerRule, PeerRules, ServicePolicy};
+use dmuc_core::policy::{Census, PeerRule, PeerRules, ServicePolicy};
+use dmuc_core::record::Card;
 use dmuc_core::storage::{Storage, StoreError};
-use serde::Deserialize;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// Rooms that are listed at a time when shadows are counted.
-const PAGE: u32 = 1000;
+use super::lock;
 
 /// The current policy, for whoever reads it and whoever waits for the next.
 pub(super) struct Board {
     configured: PeerRules,
     current: watch::Sender<Arc<ServicePolicy>>,
+    /// Not in the policy, of which every room has a copy: there may be as many creators as rooms.
+    rooms: Mutex<Rooms>,
 }
 
-/// What of a room's `card` part matters here.
-#[derive(Deserialize)]
-struct Card {
-    #[serde(default)]
-    firsthost: Option<Address>,
-}
-
-/// The firsthost of a shadow, by its `card` part; `None` for a room that is at home here.
-pub(super) fn firsthost(card: &str) -> Option<Address> {
-    serde_json::from_str::<Card>(card).ok()?.firsthost
+/// Rooms by who created them; those of nobody here are counted under the empty text.
+#[derive(Default)]
+struct Rooms {
+    all: u32,
+    by_creator: BTreeMap<String, u32>,
 }
 
 impl Board {
-    /// Reads rules and shadows from the store.
+    /// Reads the rules and counts the rooms in the store.
     pub async fn read(mut policy: ServicePolicy, storage: &dyn Storage) -> Result<Self, StoreError> {
         let configured = policy.peers.clone();
         policy.peers = overlay(&configured, storage.rules().await?);
-        policy.shadows_here = count_shadows(storage, policy.domain.as_str()).await?;
-        Ok(Self { configured, current: watch::Sender::new(Arc::new(policy)) })
+        policy.shadows_here = storage.tally(policy.domain.as_str(), "firsthost").await?;
+        policy.shadows_here.remove("");
+        let by_creator = storage.tally(policy.domain.as_str(), "creator").await?;
+        let rooms = Rooms { all: by_creator.values().sum(), by_creator };
+        let current = watch::Sender::new(Arc::new(policy));
+        Ok(Self { configured, current, rooms: Mutex::new(rooms) })
+    }
+
+    /// What there is when `creator` wants a new room.
+    pub fn census(&self, creator: &Address) -> Census {
+        let rooms = lock(&self.rooms);
+        let created = rooms.by_creator.get(creator.bare_str()).copied().unwrap_or(0);
+        Census { rooms: rooms.all, created }
     }
 
     /// The policy as it is now.
@@ -74,38 +81,50 @@ impl Board {
         }
     }
 
-    /// A room here stopped being a shadow of one firsthost, or became one of another.
-    pub fn recount(&self, before: Option<&Address>, after: Option<&Address>) {
+    /// A room came, went, or changed its card.
+    pub fn recount(&self, before: Option<&Card>, after: Option<&Card>) {
+        self.recount_shadows(firsthost(before), firsthost(after));
+        let mut rooms = lock(&self.rooms);
+        if let Some(card) = before {
+            rooms.all = rooms.all.saturating_sub(1);
+            less_one(&mut rooms.by_creator, creator(card));
+        }
+        if let Some(card) = after {
+            rooms.all = rooms.all.saturating_add(1);
+            *rooms.by_creator.entry(creator(card).to_owned()).or_default() += 1;
+        }
+    }
+
+    fn recount_shadows(&self, before: Option<&Address>, after: Option<&Address>) {
         if before == after {
             return;
         }
         self.current.send_modify(|policy| {
             let shadows = &mut Arc::make_mut(policy).shadows_here;
-            if let Some(count) = before.and_then(|host| shadows.get_mut(host.as_str())) {
-                *count = count.saturating_sub(1);
-            }
+            before.into_iter().for_each(|host| less_one(shadows, host.as_str()));
             after.into_iter().for_each(|host| *shadows.entry(host.as_str().to_owned()).or_default() += 1);
         });
     }
 }
 
-fn overlay(configured: &PeerRules, stored: Vec<PeerRule>) -> PeerRules {
-    configured.iter().cloned().chain(stored).collect()
+fn firsthost(card: Option<&Card>) -> Option<&Address> {
+    card?.firsthost.as_ref()
 }
 
-async fn count_shadows(storage: &dyn Storage, domain: &str) -> Result<BTreeMap<String, u32>, StoreError> {
-    let mut shadows = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page = storage.list(domain, after.as_ref(), PAGE).await?;
-        for host in page.iter().filter_map(|room| firsthost(room.card.as_deref()?)) {
-            *shadows.entry(host.as_str().to_owned()).or_default() += 1;
-        }
-        match page.last() {
-            Some(last) if page.len() >= PAGE as usize => after = Some(last.jid.clone()),
-            _ => return Ok(shadows),
-        }
+fn creator(card: &Card) -> &str {
+    card.creator.as_ref().map_or("", Address::as_str)
+}
+
+/// One less under a key, which is forgotten with its last.
+fn less_one(counts: &mut BTreeMap<String, u32>, key: &str) {
+    match counts.get_mut(key) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(counts.remove(key)),
     }
+}
+
+fn overlay(configured: &PeerRules, stored: Vec<PeerRule>) -> PeerRules {
+    configured.iter().cloned().chain(stored).collect()
 }
 
 #[cfg(test)]
@@ -120,12 +139,5 @@ mod tests {
         let rules = super::overlay(&configured, vec![denied]);
         assert_eq!(rules.decide("rooms.macbeth.lit", Direction::PlaceShadow, 0), Decision::Deny);
         assert_eq!(rules.decide("a.example", Direction::PlaceShadow, 0), Decision::Allow);
-    }
-
-    #[test]
-    fn only_a_shadow_has_a_firsthost() {
-        assert_eq!(super::firsthost(r#"{"name":"","public":true}"#), None);
-        let shadow = super::firsthost(r#"{"name":"","firsthost":"chat.shakespeare.lit"}"#);
-        assert_eq!(shadow.map(|host| host.to_string()).as_deref(), Some("chat.shakespeare.lit"));
     }
 }

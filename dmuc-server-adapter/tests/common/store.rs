@@ -9,7 +9,7 @@ use dmuc_core::event::Position;
 use dmuc_core::policy::PeerRule;
 use dmuc_core::storage::{
     ArchiveQuery, Change, Entry, Found, Frontier, HistoryStore, Lease, Listed, LogEntry, Page, PeerPolicy,
-    Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone,
+    Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone, card_field,
 };
 use dmuc_core::{Address, Millis};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -232,6 +232,17 @@ impl Room for TestStore {
         };
         let wanted = disk.addresses.iter().filter(|(jid, _)| jid.domain() == domain && Some(*jid) > after);
         Ok(wanted.map(listed).take(limit as usize).collect())
+    }
+
+    async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError> {
+        self.up("tally").await?;
+        let disk = self.disk.lock().unwrap();
+        let mut counts = BTreeMap::new();
+        for (_, uid) in disk.addresses.iter().filter(|(jid, _)| jid.domain() == domain) {
+            let card = disk.rooms[uid].0.parts.get("card");
+            card.into_iter().for_each(|card| *counts.entry(card_field(card, field)).or_default() += 1);
+        }
+        Ok(counts)
     }
 }
 

@@ -121,9 +121,16 @@ fn read_limits(
 }
 
 fn read_room_limits(section: &mut Section<'_, '_>, policy: &mut ServicePolicy) {
+    policy.rooms_max = count(section, "rooms", 1, policy.rooms_max);
+    policy.rooms_per_user_max = count(section, "rooms-per-user", 0, policy.rooms_per_user_max);
     policy.nick_chars_max = size(section, "nick-chars", 1, policy.nick_chars_max);
     policy.occupants_max = count(section, "occupants", 1, policy.occupants_max);
     policy.id_bytes_max = size(section, "id-bytes", 64, policy.id_bytes_max);
+    policy.sessions_max = size(section, "sessions", 1, policy.sessions_max);
+    policy.body_bytes_max = size(section, "body-bytes", 1, policy.body_bytes_max);
+    policy.subject_bytes_max = size(section, "subject-bytes", 0, policy.subject_bytes_max);
+    policy.presence_bytes_max = size(section, "presence-bytes", 256, policy.presence_bytes_max);
+    policy.affiliations_max = size(section, "affiliations", 1, policy.affiliations_max);
     policy.history_max = count(section, "history", 0, policy.history_max);
     policy.vcard_bytes_max = size(section, "vcard-bytes", 0, policy.vcard_bytes_max);
     policy.history_bytes_max = size(section, "history-bytes", 0, policy.history_bytes_max);

@@ -3,7 +3,7 @@
 use super::Builder;
 use super::fixture::{DOMAIN, Live, address, one, put, room_address, take, tombstone, uid};
 use crate::address::Address;
-use crate::storage::{Change, Listed, Revision, RoomCommit, Storage};
+use crate::storage::{Change, Listed, Revision, Room as _, RoomCommit, Storage};
 
 async fn list(store: &impl Storage, domain: &str, after: Option<&Address>, limit: u32) -> Vec<Listed> {
     store.list(domain, after, limit).await.expect("the store can be read")
@@ -80,6 +80,33 @@ pub async fn destroyed_rooms_are_not_listed<B: Builder>(builder: &B) {
     one.must(vec![put("card", "1"), Change::Destroy(Some(stone))]).await;
     two.must(vec![Change::Destroy(None)]).await;
     assert_eq!(names(&list(&store, DOMAIN, None, 9).await), ["room-0003"]);
+}
+
+/// A tally is of one domain and of what the cards say now; a card that is no JSON object has no fields.
+pub async fn rooms_are_tallied_by_their_cards<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    let tally = async |domain: &str, field: &str| -> Vec<(String, u32)> {
+        store.tally(domain, field).await.expect("the store can be read").into_iter().collect()
+    };
+    assert_eq!(tally(DOMAIN, "owner").await, []);
+    let cards =
+        ["{\"owner\":\"a@b\"}", "{\"owner\":\"a@b\",\"x\":1}", "{\"owner\":\"c@d\"}", "{}", "3", "nonsense"];
+    for (n, card) in (1..).zip(cards) {
+        Live::new(&store, n).await.must(vec![put("card", card), put("cards", "{\"owner\":\"e@f\"}")]).await;
+    }
+    Live::at(&store, address("coven@rooms.macbeth.lit"), uid(90))
+        .await
+        .must(vec![put("card", cards[0])])
+        .await;
+    let mut gone = Live::new(&store, 91).await;
+    gone.must(vec![put("card", cards[0])]).await;
+    let counted =
+        |counts: &[(&str, u32)]| counts.iter().map(|(text, n)| ((*text).to_owned(), *n)).collect::<Vec<_>>();
+    assert_eq!(tally(DOMAIN, "owner").await, counted(&[("", 3), ("a@b", 3), ("c@d", 1)]));
+    gone.must(vec![Change::Destroy(None)]).await;
+    assert_eq!(tally(DOMAIN, "owner").await, counted(&[("", 3), ("a@b", 2), ("c@d", 1)]));
+    assert_eq!(tally(DOMAIN, "x").await, counted(&[("", 6)]), "only texts are told apart");
+    assert_eq!(tally("rooms.macbeth.lit", "owner").await, counted(&[("a@b", 1)]));
 }
 
 /// Pages of a long list neither miss nor repeat a room.

@@ -107,7 +107,8 @@ macro_rules! suite {
                 a_withheld_entry_is_kept_and_not_shown, a_revealed_entry_is_shown_again, expiry_drops_what_is_older,
                 expiry_is_by_room, expired_references_are_unknown;
             listing: rooms_are_listed_in_order_of_address, domains_are_listed_apart, a_list_goes_on_after_an_address,
-                cards_are_listed, destroyed_rooms_are_not_listed, a_thousand_rooms_are_listed_by_pages;
+                cards_are_listed, destroyed_rooms_are_not_listed, a_thousand_rooms_are_listed_by_pages,
+                rooms_are_tallied_by_their_cards;
             peers: without_rules_there_are_none, rules_come_in_order_of_domain, a_rule_replaces_the_former,
                 a_rule_is_dropped, every_field_of_a_rule_is_kept;
             restart: rooms_survive, logs_survive, the_order_of_arrival_survives, leases_survive, tombstones_survive,
