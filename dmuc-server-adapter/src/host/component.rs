@@ -76,9 +76,12 @@ pub enum LinkError {
     /// The network or the host's machine.
     #[error("{0}")]
     Io(String),
-    /// Either side ended the stream with an error.
+    /// What the host said ended the stream.
     #[error("{0}")]
     Stream(#[from] StreamError),
+    /// The host ended the stream with an error.
+    #[error("{0}")]
+    Ended(StreamError),
     /// The host took too long to answer.
     #[error("timed out")]
     TimedOut,
@@ -102,7 +105,7 @@ impl LinkError {
     pub fn needs_operator(&self) -> bool {
         use StreamCondition::{Conflict, HostUnknown, InvalidNamespace, NotAuthorized};
         match self {
-            Self::Stream(error) => {
+            Self::Stream(error) | Self::Ended(error) => {
                 matches!(error.condition, NotAuthorized | Conflict | HostUnknown | InvalidNamespace)
             }
             Self::Protocol => true,
@@ -129,6 +132,9 @@ pub struct ComponentHost {
     writer: Writer,
     status: watch::Sender<Status>,
 }
+
+/// How long the last words to a host may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 type Shutdown<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
 
@@ -205,7 +211,7 @@ impl ComponentHost {
             }
         };
         if let Err(error) = &ended {
-            let _ = timeout(Duration::from_secs(1), say_goodbye(&mut sink, error)).await;
+            let _ = timeout(GOODBYE, say_goodbye(&mut sink, error)).await;
         }
         ended
     }
@@ -214,6 +220,20 @@ impl ComponentHost {
         let socket = TcpStream::connect((self.config.host.as_str(), self.config.port)).await?;
         socket.set_nodelay(true)?;
         let (source, mut sink) = socket.into_split();
+        match self.shake_hands(source, &mut sink).await {
+            Ok(connection) => Ok((connection, sink)),
+            Err(error) => {
+                let _ = timeout(GOODBYE, say_goodbye(&mut sink, &error)).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        source: OwnedReadHalf,
+        sink: &mut OwnedWriteHalf,
+    ) -> Result<Connection<OwnedReadHalf>, LinkError> {
         let mut connection =
             Connection::new(source, Reader::new(ns::COMPONENT, SenderRule::Required, self.config.limits));
         connection.expect(Expect::HANDSHAKE);
@@ -230,7 +250,7 @@ impl ComponentHost {
             _ => return Err(LinkError::Protocol),
         }
         connection.expect(Expect::STANZAS);
-        Ok((connection, sink))
+        Ok(connection)
     }
 
     /// Both directions, until one ends. `Ok` only after the writer was closed and drained.
@@ -290,7 +310,7 @@ fn heard(read: Option<Read>) -> Result<Read, LinkError> {
         None | Some(Read::Closed) => Err(LinkError::Closed),
         Some(Read::Failed(error)) => Err(error.into()),
         Some(Read::Element(element)) => match StreamError::from_payload(&element) {
-            Some(error) => Err(error.into()),
+            Some(error) => Err(LinkError::Ended(error)),
             None => Ok(Read::Element(element)),
         },
         Some(read) => Ok(read),

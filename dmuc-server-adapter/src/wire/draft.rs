@@ -60,15 +60,16 @@ impl Refused {
         !matches!((self.kind, self.ty.as_deref()), (_, Some("error")) | (Kind::Iq, Some("result")))
     }
 
-    /// The error answer, ready for the stream: the addressee is echoed as it was spelt, or `instead` is named as the
-    /// sender when there was none. `None` where answering is forbidden.
+    /// The error answer, ready for the stream: from the addressee as it was spelt, or from `instead` if that is no JID,
+    /// with which a server may end the stream. `None` where answering is forbidden.
     #[must_use]
     pub fn answer(&self, instead: &str) -> Option<String> {
         if !self.is_answerable() {
             return None;
         }
         let mut out = format!("<{} from='", self.kind.name());
-        escape_into(&mut out, self.to.as_deref().unwrap_or(instead));
+        let addressee = self.to.as_deref().filter(|to| Address::parse(to).is_ok());
+        escape_into(&mut out, addressee.unwrap_or(instead));
         let attributes = [
             ("id", self.id.as_deref()),
             ("to", self.from.as_ref().map(Address::as_str)),
