@@ -54,7 +54,7 @@ async fn a_stranger_is_told_what_is_wrong() {
         ("subscription", format!("<presence type='subscribe' to='{COVEN}'/>"), BAD),
         ("unknown type of presence", format!("<presence type='foo' to='{third}'/>"), BAD),
         ("presence of type error", format!("<presence type='error' to='{third}'/>"), None),
-        ("probe", format!("<presence type='probe' to='{third}'/>"), None),
+        ("probe", format!("<presence type='probe' to='{third}'/>"), NOT_IN),
         ("leaving without being in", format!("<presence type='unavailable' to='{COVEN}/kit'/>"), None),
         ("discovery of an occupant", iq("get", &third, info), BAD),
         ("discovery of an occupant's items", iq("get", &third, &items), BAD),
