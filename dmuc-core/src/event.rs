@@ -170,6 +170,12 @@ impl Event {
         ChainDigest(bits)
     }
 
+    /// Whether what was said is gone (XEP-0424 §4), and with it what the digest was made of.
+    #[must_use]
+    pub fn is_retracted(&self) -> bool {
+        self.child("retracted", crate::ns::RETRACT).is_some()
+    }
+
     /// The first child `{ns}name` of its content.
     #[must_use]
     pub fn child(&self, name: &str, ns: &str) -> Option<&Payload> {

@@ -23,6 +23,7 @@ use crate::room::config::Config;
 use crate::room::history::{Bound, History};
 use crate::room::occupants::{Occupant, Occupants};
 use crate::room::pace::Pace;
+use crate::room::retraction::Retractions;
 use crate::room::roles::Affiliation;
 use crate::room::vcard::VCard;
 use crate::stanza::{El, Payload, Stanza};
@@ -59,6 +60,7 @@ pub(crate) struct RoomState {
     pub replication: Replication,
     pub commands: Sessions,
     pub questions: Questions,
+    pub retractions: Retractions,
 }
 
 impl Instance {
@@ -110,6 +112,7 @@ impl Instance {
         let mut log = Log::restore(policy.domain.as_str(), core.head.incarnation, core.clock, frontier);
         recent.iter().for_each(|entry| log.note_held(&entry.event.pos));
         let replication = Replication::restore(&parts, core.occupancy)?;
+        let retractions = Retractions::restore(&parts)?;
         let mut instance = Self::vacant(jid, None, policy, seed);
         instance.room = Some(RoomState {
             commands: Sessions::new(&core.head.secret),
@@ -123,6 +126,7 @@ impl Instance {
             log,
             replication,
             questions: Questions::default(),
+            retractions,
         });
         Ok(instance)
     }

@@ -70,6 +70,22 @@ pub const RSM: &str = "http://jabber.org/protocol/rsm";
 pub const MAM: &str = "urn:xmpp:mam:2";
 /// XEP-0313: everything beyond the oldest queries; and the field that leaves groupchats out.
 pub const MAM_FEATURES: [&str; 3] = [MAM, "urn:xmpp:mam:2#extended", "urn:xmpp:mam:2#groupchat-field"];
+/// XEP-0424.
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// XEP-0424 §4: a retracted message leaves a tombstone.
+pub const RETRACT_TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
+/// XEP-0425.
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+/// XEP-0334.
+pub const HINTS: &str = "urn:xmpp:hints";
+/// XEP-0184.
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// XEP-0333.
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0444.
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
+/// XEP-0428.
+pub const FALLBACK: &str = "urn:xmpp:fallback:0";
 /// XEP-0085.
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// XEP-0050.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::Action;
+use crate::event::EventId;
 use crate::instance::Instance;
 use crate::io::{Answer, Query, QueryId};
 use crate::room::archive::{Asked, Metadata};
+use crate::room::retraction::Moderating;
 use crate::stanza::{Condition, Stanza};
 use crate::storage::StoreErrorKind;
 
@@ -18,15 +20,21 @@ pub(crate) enum Question {
     Archive(Box<Asked>),
     /// A user asks where the archive begins and ends.
     Metadata(Metadata),
+    /// A moderator takes a message back.
+    Moderation(Box<Moderating>),
+    /// The message that this event takes back is looked for.
+    Retraction(EventId),
 }
 
 impl Question {
     /// Who is told if there is no answer.
-    fn request(&self) -> &Stanza {
+    fn request(&self) -> Option<&Stanza> {
         match self {
-            Self::History(request) => request,
-            Self::Archive(asked) => &asked.request,
-            Self::Metadata(metadata) => &metadata.request,
+            Self::History(request) => Some(request),
+            Self::Archive(asked) => Some(&asked.request),
+            Self::Metadata(metadata) => Some(&metadata.request),
+            Self::Moderation(moderating) => Some(&moderating.request),
+            Self::Retraction(_) => None,
         }
     }
 }
@@ -55,6 +63,13 @@ impl Instance {
         self.turn.other(Action::Ask { id, query });
     }
 
+    fn unanswered(&mut self, question: &Question) {
+        match question.request() {
+            Some(request) => self.turn.refuse(request, Condition::ResourceConstraint),
+            None => self.room_mut().retractions.ask_again(),
+        }
+    }
+
     /// The store has answered.
     pub(crate) fn handle_answer(&mut self, id: QueryId, result: Result<Answer, StoreErrorKind>) {
         let question = self.room.as_mut().and_then(|room| room.questions.open.remove(&id));
@@ -67,7 +82,11 @@ impl Instance {
             (Some(Question::Metadata(metadata)), Ok(Answer::Page(page))) => {
                 self.show_metadata(metadata, page.as_ref());
             }
-            (Some(question), _) => self.turn.refuse(question.request(), Condition::ResourceConstraint),
+            (Some(Question::Moderation(asked)), Ok(Answer::Page(page))) => {
+                self.moderate(&asked, page.as_ref());
+            }
+            (Some(Question::Retraction(id)), Ok(Answer::Page(page))) => self.message_found(&id, page),
+            (Some(question), _) => self.unanswered(&question),
         }
     }
 }

@@ -32,6 +32,12 @@ pub(crate) mod part {
         format!("occupant/{}/{nick}", id.home)
     }
 
+    pub const RETRACTION: &str = "retraction";
+
+    pub fn retraction(id: &crate::event::EventId) -> String {
+        format!("{RETRACTION}/{id}")
+    }
+
     pub fn placement(domain: &str) -> String {
         format!("placement/{domain}")
     }

@@ -1,5 +1,6 @@
 //! Messages of occupants of other instances.
 
+use crate::address::Address;
 use crate::event::Event;
 use crate::instance::{Instance, occupant_id_payload};
 use crate::nick::Nick;
@@ -7,9 +8,11 @@ use crate::ns;
 use crate::replication::gate::Peer;
 use crate::replication::payload::{Ev, condition};
 use crate::replication::shadow::Heard;
+use crate::room::lasting::lasts;
 use crate::room::message::Speaker;
 use crate::room::occupants::Occupant;
-use crate::room::roles::Affiliation;
+use crate::room::retraction::{Moderation, Retraction};
+use crate::room::roles::{Affiliation, Role};
 use crate::room::strip;
 use crate::stanza::{Condition, ErrorKind, Payload, Stanza, StanzaError};
 
@@ -28,20 +31,40 @@ impl Instance {
         if ev.as_ref().is_some_and(|ev| !self.room().log.is_new(&ev.position(&peer.domain))) {
             return Ok(());
         }
+        if stanza.from.as_ref().is_some_and(Address::is_bare) {
+            return self.hear_room(peer, stanza, ev.as_ref());
+        }
         let speaker = self.speaker(peer, stanza)?;
         let room = peer.room.clone().ok_or(Condition::Forbidden)?;
         let content = said(stanza, &room);
         self.may_say(&speaker, &content)?;
-        let lasts =
-            content.iter().any(|child| ["body", "subject"].iter().any(|name| child.is(name, ns::STANZA)));
         match ev {
             Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content)?,
-            None if strip::is_ephemeral(&content) => self.relay_in_passing(stanza, &speaker, content),
+            None if !lasts(&content) => self.relay_in_passing(stanza, &speaker, content),
             None if peer.core_only => self.adopt(&speaker, stanza, content),
-            None if lasts => {
-                return Err(StanzaError::new(Condition::BadRequest).because("What lasts needs its position."));
-            }
-            None => self.relay_in_passing(stanza, &speaker, content),
+            None => return Err(unpositioned()),
+        }
+        Ok(())
+    }
+
+    /// A peer speaks in the name of the room: one of its occupants has moderated, if it may by our lists (XEP-0425).
+    fn hear_room(&mut self, peer: &Peer, stanza: &Stanza, ev: Option<&Ev>) -> Heard {
+        let retraction = Retraction::read(&stanza.children);
+        let moderation = retraction.as_ref().and_then(|retraction| retraction.moderation.as_ref());
+        self.check_moderator(&peer.domain, moderation.ok_or_else(unknown_occupant)?)?;
+        let ev = ev.ok_or_else(unpositioned)?;
+        let retract = stanza.children.iter().find(|child| child.is("retract", ns::RETRACT)).cloned();
+        let event = self.event_of(peer, stanza, ev, retract.into_iter().collect())?;
+        self.record(event);
+        Ok(())
+    }
+
+    /// Stops unless that occupant of a peer moderates, as far as we know.
+    pub(crate) fn check_moderator(&self, home: &str, moderation: &Moderation) -> Heard {
+        let occupant = self.room().occupants.remote(home, &moderation.nick);
+        let occupant = occupant.filter(|occupant| occupant.oid == moderation.oid);
+        if occupant.ok_or_else(unknown_occupant)?.role < Role::Moderator {
+            return Err(Condition::Forbidden.into());
         }
         Ok(())
     }
@@ -51,11 +74,7 @@ impl Instance {
         let nick =
             stanza.from.as_ref().and_then(|from| from.resource()).and_then(|nick| Nick::parse(nick).ok());
         let occupant = nick.and_then(|nick| self.room().occupants.remote(&peer.domain, &nick));
-        let unknown = || {
-            StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Modify)
-                .with(condition("unknown-occupant"))
-        };
-        let occupant = occupant.ok_or_else(unknown)?;
+        let occupant = occupant.ok_or_else(unknown_occupant)?;
         if self.affiliation_of(occupant) == Affiliation::Outcast {
             return Err(Condition::Forbidden.into());
         }
@@ -70,27 +89,32 @@ impl Instance {
         speaker: &Occupant,
         content: Vec<Payload>,
     ) -> Heard {
+        // As it is claimed, which is what the origin's digest covers; as it is shown to those who are here.
+        let event = Event {
+            nick: Some(speaker.claimed.clone()),
+            oid: Some(speaker.oid.clone()),
+            jid: speaker.jid.clone(),
+            ..self.event_of(peer, stanza, ev, content)?
+        };
+        self.relay_event(&event, &speaker.nick);
+        self.record_of(event, Some(&speaker.nick));
+        Ok(())
+    }
+
+    /// A peer's event that nobody has said yet.
+    fn event_of(
+        &mut self,
+        peer: &Peer,
+        stanza: &Stanza,
+        ev: &Ev,
+        content: Vec<Payload>,
+    ) -> Result<Event, StanzaError> {
         if self.room().history.holds(&ev.id) {
             return Err(StanzaError::new(Condition::Conflict).because("That id names another event."));
         }
         let now = self.turn.now;
         self.room_mut().log.observe(ev.h, now);
-        // As it is claimed, which is what the origin's digest covers; as it is shown to those who are here.
-        let event = Event {
-            pos: ev.position(&peer.domain),
-            h: ev.h,
-            id: ev.id,
-            deps: ev.dependencies(),
-            nick: Some(speaker.claimed.clone()),
-            oid: Some(speaker.oid.clone()),
-            jid: speaker.jid.clone(),
-            stanza: stanza.id.as_deref().map(str::to_owned),
-            lang: stanza.lang.as_deref().map(str::to_owned),
-            content,
-        };
-        self.relay_event(&event, &speaker.nick);
-        self.record_of(event, Some(&speaker.nick));
-        Ok(())
+        Ok(ev.event(ev.position(&peer.domain), stanza, content))
     }
 
     /// Shows here what is not worth keeping.
@@ -132,6 +156,14 @@ impl Instance {
     }
 }
 
+fn unknown_occupant() -> StanzaError {
+    StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Modify).with(condition("unknown-occupant"))
+}
+
+fn unpositioned() -> StanzaError {
+    StanzaError::new(Condition::BadRequest).because("What lasts needs its position.")
+}
+
 /// Where a message stands in its sender's log. Events come from their origin; others' are asked for.
 fn read_ev(peer: &Peer, stanza: &Stanza) -> Result<Option<Ev>, StanzaError> {
     let Some(ev) = stanza.child("ev", ns::SYNC) else { return Ok(None) };
@@ -152,5 +184,5 @@ const DEPS_MAX: usize = 64;
 
 /// What a peer's message says, without what instances add.
 pub(crate) fn said(stanza: &Stanza, room: &crate::Address) -> Vec<Payload> {
-    stanza.children.iter().filter(|child| !strip::is_reserved(child, room)).cloned().collect()
+    stanza.children.iter().filter(|child| !strip::is_forged(child, room)).cloned().collect()
 }

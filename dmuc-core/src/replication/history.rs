@@ -17,6 +17,7 @@ use crate::replication::payload::{Ev, room_element};
 use crate::replication::shadow::{Heard, tree};
 use crate::room::history::delay;
 use crate::room::message::{Speaker, is_subject_change};
+use crate::room::retraction::{Retraction, Tombstone, without_words};
 use crate::stanza::{Condition, El, Kind, Payload, Stanza};
 use crate::storage::{LogEntry, Recent};
 
@@ -124,27 +125,55 @@ impl Instance {
     }
 
     fn take_past(&mut self, teller: &Address, message: &Stanza) {
-        let room = message.from.as_ref().map_or_else(|| teller.clone(), Address::to_bare);
+        let ev = message.child("ev", ns::SYNC).and_then(Payload::typed::<Ev>);
         let nick = message.from.as_ref().and_then(Address::resource).and_then(|nick| Nick::parse(nick).ok());
-        let Some(nick) = nick else { return };
-        let oid = message.child("occupant-id", ns::OCCUPANT_ID).and_then(|oid| oid.attr("id"));
-        let speaker = Speaker { nick, oid: oid.unwrap_or_default(), jid: None };
-        // The stamp is the room's, whoever it names: it is not the speaker's to forge.
-        let content: Vec<Payload> =
-            said(message, &room).into_iter().filter(|c| c.ns() != ns::DELAY).collect();
-        match message.child("ev", ns::SYNC).and_then(Payload::typed::<Ev>) {
-            Some(ev) => {
-                let pos = ev.position(teller.domain());
-                let new = self.room().log.is_new(&pos) && !self.room().history.holds(&ev.id);
-                if self.may_tell(teller, &pos) && new {
-                    self.record(past_event(&ev, pos, speaker, message, content));
-                }
+        match (ev, nick) {
+            (Some(ev), nick) => self.take_past_event(teller, message, &ev, nick),
+            (None, Some(nick)) if self.room().head.core_only => {
+                let content = self.past_content(teller, message);
+                self.adopt_past(past_speaker(message, nick), message, content, stamp_of(message));
             }
-            None if self.room().head.core_only => {
-                self.adopt_past(speaker, message, content, stamp_of(message));
-            }
-            None => {}
+            _ => {}
         }
+    }
+
+    fn take_past_event(&mut self, teller: &Address, message: &Stanza, ev: &Ev, nick: Option<Nick>) {
+        let pos = ev.position(teller.domain());
+        let new = self.room().log.is_new(&pos) && !self.room().history.holds(&ev.id);
+        if !new || !self.may_tell(teller, &pos) {
+            return;
+        }
+        let event = match nick.map(|nick| past_speaker(message, nick)) {
+            Some(Speaker { nick, oid, .. }) => Event {
+                nick: Some(nick),
+                oid: Some(oid).filter(|oid| !oid.is_empty()),
+                ..ev.event(pos, message, self.past_content(teller, message))
+            },
+            None if self.may_tell_of_moderation(teller, message) => {
+                let retract = message.children.iter().filter(|child| child.is("retract", ns::RETRACT));
+                ev.event(pos, message, retract.take(1).cloned().collect())
+            }
+            None => return,
+        };
+        self.record(event);
+    }
+
+    /// What a message of the past says. The stamp is the room's, whoever it names: it is not the speaker's to forge.
+    fn past_content(&self, teller: &Address, message: &Stanza) -> Vec<Payload> {
+        let room = message.from.as_ref().map_or_else(|| teller.clone(), Address::to_bare);
+        let said: Vec<Payload> =
+            said(message, &room).into_iter().filter(|child| child.ns() != ns::DELAY).collect();
+        match Tombstone::read(&message.children) {
+            Some(tombstone) => without_words(&said, tombstone.payload(&self.jid)),
+            None => said,
+        }
+    }
+
+    /// The source is believed; of the others those who moderate are asked for.
+    fn may_tell_of_moderation(&self, teller: &Address, message: &Stanza) -> bool {
+        let moderation = Retraction::read(&message.children).and_then(|retraction| retraction.moderation);
+        let is_source = self.room().head.source.as_ref() == Some(teller);
+        moderation.is_some_and(|by| is_source || self.check_moderator(teller.domain(), &by).is_ok())
     }
 
     /// An instance tells of its own past, the source of everybody's but ours.
@@ -176,25 +205,9 @@ fn stamp_of(message: &Stanza) -> Option<Millis> {
     message.child("delay", ns::DELAY)?.attr("stamp").and_then(|stamp| Millis::from_stamp(&stamp))
 }
 
-fn past_event(
-    ev: &Ev,
-    pos: crate::event::Position,
-    speaker: Speaker,
-    message: &Stanza,
-    content: Vec<Payload>,
-) -> Event {
-    Event {
-        pos,
-        h: ev.h,
-        id: ev.id,
-        deps: ev.dependencies(),
-        nick: Some(speaker.nick),
-        oid: Some(speaker.oid).filter(|oid| !oid.is_empty()),
-        jid: None,
-        stanza: message.id.as_deref().map(str::to_owned),
-        lang: message.lang.as_deref().map(str::to_owned),
-        content,
-    }
+fn past_speaker(message: &Stanza, nick: Nick) -> Speaker {
+    let oid = message.child("occupant-id", ns::OCCUPANT_ID).and_then(|oid| oid.attr("id"));
+    Speaker { nick, oid: oid.unwrap_or_default(), jid: None }
 }
 
 /// A message that stands inside another stanza.

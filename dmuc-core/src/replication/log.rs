@@ -55,8 +55,11 @@ impl Held {
         }
     }
 
-    /// The digest of the log up to `event`, if what comes before it is held from the first on.
+    /// The digest of the log up to `event`, if what comes before it is held from the first on, and what it said.
     fn chain(&self, event: &Event) -> Option<ChainDigest> {
+        if event.is_retracted() {
+            return None;
+        }
         let previous = match event.pos.s {
             1 => ChainDigest::default(),
             s if self.contiguous() + 1 == s => self.digest?,

@@ -5,7 +5,7 @@ use xso::{AsXml, FromXml};
 use crate::clock::Hlc;
 use crate::event::{Event, EventId, Position};
 use crate::ns;
-use crate::stanza::{El, Payload};
+use crate::stanza::{El, Payload, Stanza};
 
 /// `<ev/>`: where a message stands in its origin's log.
 #[derive(FromXml, AsXml, Debug, Clone, PartialEq)]
@@ -64,6 +64,23 @@ impl Ev {
     #[must_use]
     pub fn position(&self, sender: &str) -> Position {
         Position { o: self.o.as_deref().unwrap_or(sender).into(), i: self.i, s: self.s }
+    }
+
+    /// The event of a message, as far as it does not tell who speaks.
+    #[must_use]
+    pub fn event(&self, pos: Position, message: &Stanza, content: Vec<Payload>) -> Event {
+        Event {
+            pos,
+            h: self.h,
+            id: self.id,
+            deps: self.dependencies(),
+            nick: None,
+            oid: None,
+            jid: None,
+            stanza: message.id.as_deref().map(str::to_owned),
+            lang: message.lang.as_deref().map(str::to_owned),
+            content,
+        }
     }
 
     /// The dependencies as positions.

@@ -44,28 +44,36 @@ impl Instance {
 
     /// An event of ours, to every instance but that of whoever said it.
     pub(crate) fn push_event(&mut self, event: &Event, home: &str) {
-        let Some(nick) = event.nick.clone() else { return };
+        let Some(nick) = event.nick.clone() else { return self.push_own_event(event) };
         let peers = self.peers_of(&nick, |peer| !peer.core_only && peer.domain() != home);
-        let plain = self.plain_message(event, &nick);
+        let plain = self.plain_message(event, Some(&nick));
         self.turn.fan_out(&plain.clone().with(Payload::of(&Ev::of(event, false))), peers);
         let plain_peers = self.peers_of(&nick, |peer| peer.core_only && peer.domain() != home);
         self.turn.fan_out(&plain, plain_peers);
+    }
+
+    /// What the room itself says, from room to room; plain XEP-0281 peers know messages of occupants only.
+    fn push_own_event(&mut self, event: &Event) {
+        let peers =
+            self.told_instances().filter(|peer| !peer.core_only).map(|peer| peer.jid.clone()).collect();
+        let message = self.plain_message(event, None).with(Payload::of(&Ev::of(event, false)));
+        self.turn.fan_out(&message, peers);
     }
 
     /// An event of another instance, to plain XEP-0281 peers, which nobody else talks to.
     pub(crate) fn relay_event(&mut self, event: &Event, shown: &Nick) {
         if self.is_source() {
             let peers = self.peers_of(shown, |peer| peer.core_only);
-            let plain = self.plain_message(event, shown);
+            let plain = self.plain_message(event, Some(shown));
             self.turn.fan_out(&plain, peers);
         }
     }
 
     /// An event as XEP-0281 pushes it.
-    fn plain_message(&self, event: &Event, nick: &Nick) -> Stanza {
-        let mut message = Stanza::message("groupchat")
-            .with_from(&self.nick_jid(nick.as_str()))
-            .with_all(event.content.iter().cloned());
+    fn plain_message(&self, event: &Event, nick: Option<&Nick>) -> Stanza {
+        let from = nick.map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str()));
+        let mut message =
+            Stanza::message("groupchat").with_from(&from).with_all(event.content.iter().cloned());
         message.id = event.stanza.as_deref().map(Into::into);
         message.lang = event.lang.as_deref().map(Into::into);
         message

@@ -53,6 +53,7 @@ impl Instance {
         }
         self.ask_again(now);
         self.introduce_again(now);
+        self.look_again();
     }
 
     /// The room ends: whoever waits for what another instance decides is told, since no answer finds its way any more.

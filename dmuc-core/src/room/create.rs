@@ -18,6 +18,7 @@ use crate::room::affiliations::{Affiliations, Standing};
 use crate::room::config::Config;
 use crate::room::history::{Bound, History};
 use crate::room::occupants::Occupants;
+use crate::room::retraction::Retractions;
 use crate::room::roles::Affiliation;
 use crate::room::vcard::VCard;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
@@ -162,6 +163,7 @@ impl Instance {
             occupants: Occupants::new(here),
             replication: Replication::default(),
             questions: Questions::default(),
+            retractions: Retractions::default(),
         });
         self.save_head();
     }

@@ -9,12 +9,13 @@ use crate::event::{Event, EventId};
 use crate::instance::occupant_id_payload;
 use crate::ns;
 use crate::policy::ServicePolicy;
-use crate::room::message::is_subject_change;
+use crate::room::lasting::is_discussion;
+use crate::room::retraction::Retraction;
 use crate::room::strip::is_reserved;
 use crate::stanza::{El, Payload, Stanza, Template};
 use crate::storage::{LogEntry, Recent};
 
-/// The newest events in canonical order, bounded. Changes of the subject are no part of it (XEP-0045 §7.2.13).
+/// The newest of the discussion in canonical order, bounded.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     events: VecDeque<Past>,
@@ -52,21 +53,23 @@ impl Past {
 impl History {
     pub fn restore(recent: Vec<LogEntry>, bound: Bound) -> Self {
         let mut history = Self { bound, ..Self::default() };
-        recent.into_iter().filter(|entry| !entry.withheld).for_each(|entry| history.insert(entry.event));
+        for entry in recent.into_iter().filter(|entry| !entry.withheld) {
+            history.insert(entry.event);
+        }
         history
     }
 
-    /// Puts an event where it belongs; most come last.
-    pub fn insert(&mut self, event: Event) {
-        if is_subject_change(&event.content) {
-            return;
+    /// Puts an event where it belongs; most come last. Gives those that are no history, or not any more.
+    pub fn insert(&mut self, event: Event) -> Vec<Event> {
+        if !is_discussion(&event.content) {
+            return vec![event];
         }
         let earlier = |held: &Past| held.event.order() <= event.order();
         let at = self.events.iter().rposition(earlier).map_or(0, |at| at + 1);
         let bytes = event.bytes();
         self.bytes += bytes;
         self.events.insert(at, Past { event, bytes, shown: OnceLock::new() });
-        self.forget_surplus();
+        self.forget_surplus()
     }
 
     /// Sets how much is kept from now on.
@@ -75,10 +78,38 @@ impl History {
         self.forget_surplus();
     }
 
-    fn forget_surplus(&mut self) {
+    fn forget_surplus(&mut self) -> Vec<Event> {
+        let mut surplus = Vec::new();
         while self.events.len() > self.bound.events || self.bytes > self.bound.bytes {
-            self.bytes -= self.events.pop_front().map_or(0, |oldest| oldest.bytes);
+            let Some(oldest) = self.events.pop_front() else { break };
+            self.bytes -= oldest.bytes;
+            surplus.push(oldest.event);
         }
+        surplus
+    }
+
+    /// The event of this name, if it is at hand.
+    pub fn get(&self, id: &EventId) -> Option<&Event> {
+        self.events.iter().map(|past| &past.event).find(|event| event.id == *id)
+    }
+
+    /// Replaces what an event said.
+    pub fn redact(&mut self, id: &EventId, content: Vec<Payload>) {
+        let Some(past) = self.events.iter_mut().find(|past| past.event.id == *id) else { return };
+        past.event.content = content;
+        past.shown = OnceLock::new();
+        let bytes = past.event.bytes();
+        self.bytes = self.bytes + bytes - past.bytes;
+        past.bytes = bytes;
+    }
+
+    /// The event, not older than `within_ms`, by which somebody said the very same under the same origin id
+    /// (XEP-0359 §3.2).
+    pub fn said_by(&self, oid: &str, content: &[Payload], now: Millis, within_ms: u64) -> Option<&Event> {
+        content.iter().find(|child| child.is("origin-id", ns::SID))?;
+        let same = |event: &&Event| event.oid.as_deref() == Some(oid) && event.content == content;
+        let events = self.events.iter().rev().map(|past| &past.event);
+        events.take_while(|event| now.since(event.h.millis()) <= within_ms).find(same)
     }
 
     /// Whether an event of this name is at hand.
@@ -137,8 +168,14 @@ pub(crate) fn as_message(event: &Event, room: &Address) -> Stanza {
     message.id = event.stanza.as_deref().map(Into::into);
     message.lang = event.lang.as_deref().map(Into::into);
     message.children.reserve(event.content.len() + 3);
-    // An event of another instance keeps what its digest covers, but nobody speaks here in this room's name.
-    message.children.extend(event.content.iter().filter(|child| !is_reserved(child, room)).cloned());
+    match Retraction::read(&event.content).filter(|_| event.nick.is_none()) {
+        // What a room says names its moderator as known at its instance.
+        Some(retraction) => message.children.push(retraction.payload(room)),
+        // An event of another instance keeps what its digest covers, but nobody speaks here in this room's name.
+        None => {
+            message.children.extend(event.content.iter().filter(|child| !is_reserved(child, room)).cloned());
+        }
+    }
     message.children.push(stanza_id(event.id, room));
     message.with_opt(event.oid.as_deref().map(occupant_id_payload))
 }

@@ -37,6 +37,7 @@ impl Instance {
             ("get" | "set", ns::MUC_ADMIN) => self.with_query(stanza, &request, Self::handle_admin),
             ("get" | "set", ns::MUC_OWNER) => self.with_query(stanza, &request, Self::handle_owner),
             ("get" | "set", ns::REGISTER) => self.with_query(stanza, &request, Self::handle_register),
+            ("set", ns::MODERATE) => self.handle_moderate(stanza, &request),
             (_, ns::MAM) => self.handle_archive(stanza, &request),
             (_, ns::DMUC | ns::SYNC) => self.refuse_stranger(stanza),
             _ => self.turn.refuse(stanza, Condition::ServiceUnavailable),

@@ -6,9 +6,10 @@ use crate::nick::Nick;
 use crate::ns;
 use crate::record::{Subject, part};
 use crate::room::history::{as_message, delay, stanza_id};
+use crate::room::lasting::lasts;
 use crate::room::occupants::Occupant;
-use crate::room::strip;
 use crate::stanza::{Condition, Payload, Stanza, StanzaError};
+use crate::storage::Change;
 
 /// Who speaks, as far as a log entry tells.
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ impl Instance {
                 .because("Only occupants may send messages to this room.")
         })?;
         self.may_say(occupant, &stanza.children)?;
+        self.may_retract(occupant, &stanza.children)?;
         self.fits_everywhere(&stanza.children)?;
         Ok(occupant.into())
     }
@@ -82,10 +84,16 @@ impl Instance {
 
     fn say(&mut self, speaker: Speaker, stanza: &Stanza) {
         let content = self.said_by_user(stanza);
-        if strip::is_ephemeral(&content) {
-            self.say_in_passing(&speaker, stanza, content);
-        } else {
-            self.publish(speaker, stanza, content);
+        if !lasts(&content) {
+            return self.say_in_passing(&speaker, stanza, content);
+        }
+        match self.room().history.said_by(&speaker.oid, &content, self.turn.now, RETRY_MS) {
+            // Sent again by a client that does not know whether it was heard.
+            Some(event) => {
+                let message = as_message(event, &self.jid);
+                self.turn.send(Stanza { to: stanza.from.clone(), ..message });
+            }
+            None => self.publish(speaker, stanza, content),
         }
     }
 
@@ -107,24 +115,25 @@ impl Instance {
     }
 
     pub(crate) fn mint(&mut self, speaker: Speaker, stanza: &Stanza, content: Vec<Payload>) -> Event {
+        Event {
+            nick: Some(speaker.nick),
+            oid: Some(speaker.oid),
+            jid: speaker.jid,
+            stanza: stanza.id.as_deref().map(str::to_owned),
+            lang: stanza.lang.as_deref().map(str::to_owned),
+            ..self.mint_own(content)
+        }
+    }
+
+    /// An event that the room itself says.
+    pub(crate) fn mint_own(&mut self, content: Vec<Payload>) -> Event {
         let id = EventId::random(&mut self.rng);
         let now = self.turn.now;
         let (pos, h, reserve, deps) = self.room_mut().log.mint(now);
         if let Some(limit) = reserve {
             self.turn.put(part::CLOCK, &limit);
         }
-        Event {
-            pos,
-            h,
-            id,
-            deps,
-            nick: Some(speaker.nick),
-            oid: Some(speaker.oid),
-            jid: speaker.jid,
-            stanza: stanza.id.as_deref().map(str::to_owned),
-            lang: stanza.lang.as_deref().map(str::to_owned),
-            content,
-        }
+        Event { pos, h, id, deps, nick: None, oid: None, jid: None, stanza: None, lang: None, content }
     }
 
     /// Puts an event into the log and shows it here; a late one is marked with when it was said.
@@ -138,13 +147,24 @@ impl Instance {
         let entry = self.room_mut().log.entry(event.clone());
         self.turn.append(entry);
         self.note_subject(&event);
+        let event = self.as_outstanding(event);
         let mut message = as_message(&event, &self.jid);
         message.from = Some(shown.map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str())));
         if self.turn.now.since(event.h.millis()) > LATE_MS {
             message = message.with(delay(event.h.millis(), &self.jid));
         }
         self.tell_all_here(&message);
-        self.room_mut().history.insert(event);
+        self.note_retraction(&event);
+        let surplus = self.room_mut().history.insert(event);
+        if !self.room().config.archiving {
+            surplus.iter().for_each(|event| self.forget_words(event));
+        }
+    }
+
+    /// Without an archive the log is kept only for the sake of its positions.
+    fn forget_words(&mut self, event: &Event) {
+        self.turn.change(Change::Redact { id: event.id, content: Vec::new() });
+        self.turn.change(Change::Withhold { pos: event.pos.clone(), withheld: true });
     }
 
     /// The newest subject in canonical order is the room's.
@@ -180,6 +200,9 @@ impl Instance {
         }
     }
 }
+
+/// For how long the same message of the same occupant is the same.
+const RETRY_MS: u64 = 600_000;
 
 /// An event older than this when it arrives is shown with its time.
 const LATE_MS: u64 = 10_000;

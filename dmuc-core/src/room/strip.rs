@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
+use crate::room::retraction::is_rooms_own;
 use crate::stanza::{Payload, Stanza};
 
 /// Whether a child of a user's stanza claims what only an instance may say, in the room at `room`.
@@ -21,6 +22,13 @@ pub(crate) fn is_reserved(child: &Payload, room: &Address) -> bool {
     }
 }
 
+/// The same for what comes in, where nothing can be the room's own word yet: it claims too that something was
+/// moderated, or taken back.
+#[must_use]
+pub(crate) fn is_forged(child: &Payload, room: &Address) -> bool {
+    is_reserved(child, room) || is_rooms_own(child)
+}
+
 /// Whether the `from` of a `<delay/>` names one of `those`, or nobody who could be told apart from them.
 fn speaks_for(delay: &Payload, those: impl Fn(&Address) -> bool) -> bool {
     match delay.attr("from").map(|jid| Address::parse(&jid)) {
@@ -32,8 +40,7 @@ fn speaks_for(delay: &Payload, those: impl Fn(&Address) -> bool) -> bool {
 impl Instance {
     /// What a user's stanza says, without what only instances may say.
     pub(crate) fn said_by_user(&self, stanza: &Stanza) -> Vec<Payload> {
-        let forged =
-            |child: &Payload| is_reserved(child, &self.jid) || self.speaks_for_another_instance(child);
+        let forged = |child: &Payload| is_forged(child, &self.jid) || self.speaks_for_another_instance(child);
         stanza.children.iter().filter(|child| !forged(child)).cloned().collect()
     }
 
@@ -44,21 +51,4 @@ impl Instance {
                 instances.iter().any(|i| i.jid.as_str() == jid.bare_str() || i.domain() == jid.as_str())
             })
     }
-}
-
-/// Whether a groupchat's content lives only in the moment: typing notices and the like are never logged.
-#[must_use]
-pub(crate) fn is_ephemeral(content: &[Payload]) -> bool {
-    let passing = |child: &Payload| {
-        matches!(
-            child.ns(),
-            ns::CHAT_STATES
-                | "urn:xmpp:hints"
-                | "urn:xmpp:receipts"
-                | "urn:xmpp:chat-markers:0"
-                | ns::SID
-                | ns::DELAY
-        ) || child.is("thread", ns::STANZA)
-    };
-    content.iter().all(passing)
 }

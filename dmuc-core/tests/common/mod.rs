@@ -367,6 +367,7 @@ impl World {
 
     /// Drops an instance from memory and restores it from its disk, as after a crash or hibernation.
     pub fn restart(&mut self, room: &str) {
+        self.seed = self.seed.wrapping_add(1);
         let room = jid(room);
         let site = self.sites.get_mut(room.domain()).unwrap();
         let policy = Arc::new(site.policy.clone());
@@ -379,7 +380,7 @@ impl World {
         recent.sort_by(|a, b| a.event.order().cmp(&b.event.order()));
         let frontier = node.disk.frontier();
         node.instance =
-            Instance::restore(&room, &found, &frontier, recent, policy, [9; 32]).expect("own record");
+            Instance::restore(&room, &found, &frontier, recent, policy, [self.seed; 32]).expect("own record");
         node.outbox = Outbox::default();
         node.timers.clear();
     }

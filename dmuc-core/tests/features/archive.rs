@@ -11,8 +11,8 @@ const RSM: &str = "http://jabber.org/protocol/rsm";
 const FORWARD: &str = "urn:xmpp:forward:0";
 
 /// What a query got.
-struct Got {
-    messages: Vec<Stanza>,
+pub struct Got {
+    pub messages: Vec<Stanza>,
     fin: Element,
 }
 
@@ -25,7 +25,7 @@ impl Got {
         self.results().iter().map(|result| result.attr("id").unwrap().to_owned()).collect()
     }
 
-    fn originals(&self) -> Vec<Element> {
+    pub fn originals(&self) -> Vec<Element> {
         let original = |result: &Element| {
             let forwarded = result.get_child("forwarded", FORWARD).unwrap();
             forwarded.get_child("message", "jabber:client").unwrap().clone()
@@ -53,7 +53,7 @@ impl Got {
 }
 
 /// Sends a query of which these are the contents.
-fn query(stage: &mut Stage, user: &str, inner: &str) -> Result<Got, (String, String)> {
+pub fn query(stage: &mut Stage, user: &str, inner: &str) -> Result<Got, (String, String)> {
     let answer = stage.asks("set", user, &format!("<query xmlns='{MAM}' queryid='f27'>{inner}</query>"));
     let messages = stage.got(user);
     match error(&answer) {

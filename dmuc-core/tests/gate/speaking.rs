@@ -121,6 +121,56 @@ fn a_banned_user_s_words_are_not_heard_from_elsewhere() {
 }
 
 #[test]
+fn a_peer_moderates_only_by_those_who_moderate_here() {
+    let mut world = gathered();
+    world.says(CRONE, COVEN, "hail");
+    let id = stanza_id(&world.got(WITCH)[0]).unwrap();
+    let oid = |world: &World, key: &str| {
+        let occupant: serde_json::Value = serde_json::from_str(world.part(COVEN, key).unwrap()).unwrap();
+        occupant["oid"].as_str().unwrap().to_owned()
+    };
+    let imp = oid(&world, "occupant/rooms.evil.example/imp");
+    let crone = oid(&world, "occupant/chat.shakespeare.lit/foo");
+    let ev = format!("<ev {SYNC} i='1' s='1' h='{H}' id='{EID}'/>");
+    let moderation = |nick: &str, oid: &str, ev: &str| {
+        format!(
+            "<message type='groupchat' id='m' from='{AT_EVIL}' to='{COVEN}'><retract id='{id}' xmlns='urn:xmpp:message-retract:1'>\
+             <moderated by='{AT_EVIL}/{nick}' xmlns='urn:xmpp:message-moderate:1'>\
+             <occupant-id xmlns='urn:xmpp:occupant-id:0' id='{oid}'/></moderated></retract>{ev}</message>"
+        )
+    };
+    let anonymous = moderation("imp", &imp, &ev).replace("moderated", "moderate");
+    for case in [
+        case("moderation by nobody", COVEN, moderation("nobody", "x", &ev), UNKNOWN),
+        case("moderation by our own moderator", COVEN, moderation("foo", &crone, &ev), UNKNOWN),
+        case("moderation under another's id", COVEN, moderation("imp", &crone, &ev), UNKNOWN),
+        case(
+            "moderation by who does not moderate",
+            COVEN,
+            moderation("imp", &imp, &ev),
+            ("forbidden", "auth", None),
+        ),
+        case("a retraction of the room without moderator", COVEN, anonymous, UNKNOWN),
+    ] {
+        check(&mut world, &case);
+    }
+    world.orders(CRONE, COVEN, "jid='imp@evil.example' affiliation='admin'");
+    world.agree(EVIL, true);
+    let unpositioned = case(
+        "moderation without position",
+        COVEN,
+        moderation("imp", &imp, ""),
+        ("bad-request", "modify", None),
+    );
+    check(&mut world, &unpositioned);
+    assert!(hears(&mut world, COVEN, &moderation("imp", &imp, &ev)).is_empty());
+    let got = world.got(CRONE);
+    assert_eq!(got[0].from.as_ref().unwrap().as_str(), COVEN);
+    assert!(got[0].to_xml().contains(&format!("by='{COVEN}/imp'")), "as it is known here: {got:?}");
+    assert!(!format!("{:?}", world.log(COVEN)[0]).contains("<body>"));
+}
+
+#[test]
 fn a_replay_is_silent() {
     let mut world = gathered();
     let said = format!(
