@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::clock::Millis;
-use crate::stanza::{Kind, Outbound, Payload, Stanza, StanzaError};
+use crate::stanza::{Condition, Kind, Outbound, Payload, Stanza, StanzaError};
 use crate::storage::{ArchiveQuery, Change, LogEntry, Page, Recent, StoreErrorKind};
 
 /// Numbers an instance's commits, from 1, in order.
@@ -112,6 +112,12 @@ impl Cause {
     #[must_use]
     pub fn refusal(self, error: &StanzaError) -> Option<Stanza> {
         self.into_stanza().error(error)
+    }
+
+    /// The same with an `<error/>` that somebody else wrote.
+    pub(crate) fn failure(self, error: Payload) -> Option<Stanza> {
+        let answer = self.refusal(&Condition::UndefinedCondition.into())?;
+        Some(Stanza { children: vec![error], ..answer })
     }
 }
 

@@ -95,7 +95,7 @@ impl Instance {
             _ if stanza.is_error() => self.handle_peer_error(peer, stanza),
             Kind::Presence => self.hear_presence(peer, stanza),
             Kind::Message if stanza.ty() == "groupchat" => self.hear_message(peer, stanza),
-            Kind::Message => self.hear_private(peer, stanza),
+            Kind::Message => self.hear_aside(peer, stanza),
         }
     }
 
@@ -104,7 +104,10 @@ impl Instance {
             return;
         }
         let Some(request) = stanza.children.first().cloned() else { return };
+        let to_occupant = stanza.to.as_ref().is_some_and(|to| !to.is_bare());
         let done = match (request.ns(), request.name(), stanza.ty()) {
+            _ if to_occupant && peer.room.is_some() => self.hear_occupant_iq(peer, stanza),
+            (ns::MUC_USER, "x", "set") => self.hear_invitation(peer, stanza, &request),
             (ns::DMUC, "replicate", "set") => self.hear_replicate(peer, stanza, &request),
             (ns::DMUC, "peerhost", "set") => self.hear_peerhost(peer, stanza, &request),
             (ns::DMUC, "config", "set") => self.hear_config(peer, stanza, &request),
@@ -157,6 +160,10 @@ impl Instance {
             Asked::Told => {}
             Asked::History => self.history_answered(from, stanza, ok),
             Asked::ForUser(cause) => self.answer_user(cause, stanza, ok),
+            Asked::Admission(invitation) if ok => self.invite_from_nearest(*invitation),
+            Asked::Admission(invitation) => self.answer_user(Some(invitation.written), stanza, ok),
+            Asked::Inviting(_) if ok => {}
+            Asked::Inviting(invitation) => self.send_invitation(&invitation),
         }
     }
 

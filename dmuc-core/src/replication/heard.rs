@@ -70,7 +70,8 @@ impl Instance {
     }
 
     /// The occupant that a peer speaks for: one of its own, and not banned here.
-    fn speaker(&self, peer: &Peer, stanza: &Stanza) -> Result<Occupant, StanzaError> {
+    pub(crate) fn speaker(&self, peer: &Peer, stanza: &Stanza) -> Result<Occupant, StanzaError> {
+        self.only_instance(peer)?;
         let nick =
             stanza.from.as_ref().and_then(|from| from.resource()).and_then(|nick| Nick::parse(nick).ok());
         let occupant = nick.and_then(|nick| self.room().occupants.remote(&peer.domain, &nick));
@@ -136,23 +137,6 @@ impl Instance {
             self.push_event(&event, &speaker.home);
         }
         self.record(event);
-    }
-
-    /// A peer's occupant writes privately to one of ours.
-    pub(crate) fn hear_private(&mut self, peer: &Peer, stanza: &Stanza) {
-        let done = self.only_instance(peer).and_then(|_| {
-            let from = self.speaker(peer, stanza)?;
-            let to = stanza.to.as_ref().ok_or(Condition::BadRequest)?;
-            let nick = self.read_nick(to)?;
-            let to = self.room().occupants.by_nick(&nick).filter(|to| self.room().occupants.is_here(to));
-            let to = to.cloned().ok_or(Condition::ItemNotFound)?;
-            self.may_whisper(&from)?;
-            self.pass_private(&from, &to, stanza);
-            Ok(())
-        });
-        if let Err(refusal) = done {
-            self.turn.refuse(stanza, refusal);
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One room instance as XEP-0281 sees it: what instances say to each other, one use case a file.
 
 mod approval;
+mod asides;
 mod gate;
 mod heard;
 mod history;
@@ -27,6 +28,9 @@ use crate::address::Address;
 use crate::clock::Millis;
 use crate::io::Cause;
 use crate::record::{Parts, part};
+use crate::room::invite::Invitation;
+use crate::room::occupant_iq::Relays;
+use crate::room::returns::Returns;
 use crate::storage::StoreError;
 
 /// Whether an instance takes part.
@@ -110,15 +114,6 @@ pub(crate) struct Awaited {
     pub until: Millis,
 }
 
-/// A request between occupants that was passed on.
-#[derive(Debug, Clone)]
-struct Relay {
-    asker: Address,
-    /// The asker's id for it.
-    id: String,
-    until: Millis,
-}
-
 /// When something that failed is tried again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Again {
@@ -139,6 +134,10 @@ pub(crate) enum Asked {
     History,
     /// A user's request that the source or another instance decides.
     ForUser(Option<Cause>),
+    /// That the source lets somebody in who is to be invited.
+    Admission(Box<Invitation>),
+    /// That the instance nearest to somebody invites it.
+    Inviting(Box<Invitation>),
 }
 
 /// What replication has to know beyond the room itself.
@@ -151,8 +150,12 @@ pub(crate) struct Replication {
     /// Version of our own occupancy.
     pub occupancy: u64,
     awaited: BTreeMap<String, Awaited>,
-    /// Requests passed on between occupants, by our id.
-    relays: BTreeMap<String, Relay>,
+    /// Requests passed on between occupants.
+    pub relays: Relays,
+    /// When visitors asked for voice, by occupant id.
+    pub voice_asked: BTreeMap<String, Millis>,
+    /// Messages that may come back.
+    pub returns: Returns,
     /// Instances that have yet to hear of our occupants, and could not be told.
     introductions: BTreeMap<String, Again>,
     /// What the retry timer is set to.
@@ -166,10 +169,6 @@ pub(crate) struct Replication {
 
 /// How long an answer of a peer is awaited.
 const ANSWER_MS: u64 = 30_000;
-/// How long an answer of an occupant is awaited.
-const RELAY_MS: u64 = 120_000;
-/// Most requests between occupants that are remembered; the oldest is forgotten first.
-const RELAYS_MAX: usize = 256;
 /// Most redirected users that are remembered.
 const REDIRECTED_MAX: usize = 1024;
 
@@ -208,7 +207,6 @@ impl Replication {
 
     /// The questions that will not be answered any more.
     pub fn take_overdue(&mut self, now: Millis) -> Vec<(String, Awaited)> {
-        self.relays.retain(|_, relay| relay.until > now);
         let overdue = self.awaited.extract_if(.., |_, awaited| awaited.until <= now);
         overdue.collect()
     }
@@ -230,9 +228,8 @@ impl Replication {
             _ => None,
         });
         let answers = self.awaited.values().map(|awaited| awaited.until);
-        let relays = self.relays.values().map(|relay| relay.until);
         let introductions = self.introductions.values().map(|again| again.at);
-        placements.chain(answers).chain(relays).chain(introductions).min()
+        placements.chain(answers).chain(self.relays.next_deadline()).chain(introductions).min()
     }
 
     /// What an answer is for; none if nothing was asked of its sender under its id.
@@ -242,18 +239,6 @@ impl Replication {
             return None;
         }
         self.awaited.remove(id).map(|awaited| awaited.what)
-    }
-
-    pub fn remember_relay(&mut self, id: String, asker: &Address, original: &str, now: Millis) {
-        if self.relays.len() >= RELAYS_MAX {
-            self.relays.pop_first();
-        }
-        let until = now.plus(RELAY_MS);
-        self.relays.insert(id, Relay { asker: asker.clone(), id: original.to_owned(), until });
-    }
-
-    pub fn take_relay(&mut self, id: &str) -> Option<(Address, String)> {
-        self.relays.remove(id).map(|relay| (relay.asker, relay.id))
     }
 
     pub fn remember_redirect(&mut self, user: Address, now: Millis) {

@@ -18,7 +18,7 @@ use crate::room::occupants::{Occupant, OccupantId, Session};
 use crate::room::presence::Notice;
 use crate::room::roles::{Affiliation, Role};
 use crate::room::strip;
-use crate::stanza::{Condition, El, ErrorKind, Payload, Stanza, StanzaError};
+use crate::stanza::{Condition, El, ErrorKind, Kind, Payload, Stanza, StanzaError};
 
 /// An occupant as its instance tells of it.
 #[derive(Debug, Clone)]
@@ -354,6 +354,9 @@ impl Instance {
 
     /// A peer bounced something of ours: one that does not know our occupant gets the list again.
     pub(crate) fn handle_peer_error(&mut self, peer: &Peer, stanza: &Stanza) {
+        if stanza.kind == Kind::Message {
+            self.return_to_writer(stanza);
+        }
         let error = stanza.child("error", ns::STANZA).and_then(|error| error.element().ok());
         let unknown = error.is_some_and(|error| error.has_child("unknown-occupant", ns::SYNC));
         if unknown {

@@ -16,6 +16,7 @@ use crate::replication::payload::{Verdict, condition};
 use crate::replication::shadow::{Heard, tree};
 use crate::room::admin::{Actor, Order};
 use crate::room::hats::HatOrder;
+use crate::room::invite::Invitation;
 use crate::room::roles::{Affiliation, Role};
 use crate::stanza::{Condition, El, Payload, Stanza, StanzaError};
 
@@ -44,12 +45,10 @@ impl Instance {
         self.propose(actor, base, &command.payload(), Some(cause));
     }
 
-    /// Asks the source to let somebody in whom one of our occupants has invited.
-    pub(crate) fn propose_invitation(&mut self, inviter: &Address, invited: &Address) {
-        let base = self.room().head.aff;
-        let invite = El::new("invite", ns::MUC_USER).attr("to", invited.as_str());
-        let wish = El::new("x", ns::MUC_USER).child(invite).payload();
-        self.propose(inviter, base, &wish, None);
+    /// Asks the source to let somebody in whom one of our occupants invites; then it is invited.
+    pub(crate) fn propose_invitation(&mut self, inviter: &Address, invitation: Invitation) {
+        let (base, wish) = (self.room().head.aff, invitation.request());
+        self.propose_as(inviter, base, &wish, Asked::Admission(Box::new(invitation)));
     }
 
     /// A shadow's occupant invites: if it may, the invited become members.
@@ -72,12 +71,16 @@ impl Instance {
 
     /// Sends what a user of ours wants to the source, which decides.
     pub(crate) fn propose(&mut self, actor: &Address, base: u64, what: &Payload, cause: Option<Cause>) {
-        let source = self.room().head.source.clone();
-        let Some(source) = source.filter(|_| !self.room().head.core_only) else {
+        if self.room().head.core_only {
             let at_source = StanzaError::new(Condition::NotAllowed)
                 .because("This room can be administered only at its source.");
             return self.turn.send_opt(cause.and_then(|cause| cause.refusal(&at_source)));
-        };
+        }
+        self.propose_as(actor, base, what, Asked::ForUser(cause));
+    }
+
+    fn propose_as(&mut self, actor: &Address, base: u64, what: &Payload, asked: Asked) {
+        let Some(source) = self.room().head.source.clone() else { return };
         let h = self.claim_stamp();
         let proposal = El::new("propose", ns::SYNC)
             .attr("id", EventId::random(&mut self.rng).to_string())
@@ -85,7 +88,7 @@ impl Instance {
             .attr("base", base.to_string())
             .attr("actor", actor.as_str())
             .payload_child(what);
-        self.ask(&source, "set", proposal.payload(), Asked::ForUser(cause));
+        self.ask(&source, "set", proposal.payload(), asked);
     }
 
     /// A shadow sends what one of its users wants of the source. The actor is one of its own, and has only the
@@ -211,11 +214,10 @@ impl Instance {
             super::source::error_condition(stanza).as_deref(),
             Some("remote-server-timeout" | "remote-server-not-found" | "service-unavailable")
         );
-        let refusal = cause.refusal(&source_unreachable());
-        self.turn.send_opt(refusal.map(|refusal| match error.filter(|_| !unreachable) {
-            Some(error) => Stanza { children: vec![error], ..refusal },
-            None => refusal,
-        }));
+        self.turn.send_opt(match error.filter(|_| !unreachable) {
+            Some(error) => cause.failure(error),
+            None => cause.refusal(&source_unreachable()),
+        });
     }
 }
 

@@ -25,7 +25,7 @@ impl Instance {
     }
 
     /// Active instances that our operator still allows.
-    fn told_instances(&self) -> impl Iterator<Item = &InstanceInfo> {
+    pub(crate) fn told_instances(&self) -> impl Iterator<Item = &InstanceInfo> {
         self.room().replication.active().filter(|instance| self.is_allowed(instance.domain()))
     }
 
@@ -132,8 +132,15 @@ impl Instance {
     }
 
     /// The same in the name of one of our occupants, or of the service. The id leads an answer to the service back to
-    /// this room.
-    pub(crate) fn ask_as(&mut self, from: &Address, to: &Address, ty: &str, request: Payload, what: Asked) {
+    /// this room; it is given.
+    pub(crate) fn ask_as(
+        &mut self,
+        from: &Address,
+        to: &Address,
+        ty: &str,
+        request: Payload,
+        what: Asked,
+    ) -> String {
         let number = self.room_mut().replication.number();
         let salt = self.token(6);
         let id = match from.local() {
@@ -143,6 +150,7 @@ impl Instance {
         let now = self.turn.now;
         self.room_mut().replication.await_answer(&id, to, what, now);
         self.turn.send(Stanza::iq(ty, &id).with_from(from).with_to(to).with(request));
+        id
     }
 
     /// The configuration, to all shadows; also to those that could not hold the last one, perhaps they can now.
@@ -250,12 +258,5 @@ impl Instance {
         for shadow in self.shadows().into_iter().filter(|shadow| !shadow.core_only) {
             self.ask(&shadow.jid, "set", stone.clone(), Asked::Told);
         }
-    }
-
-    /// A fresh id under which a request between occupants is passed on.
-    pub(crate) fn remember_relay(&mut self, asker: &Address, original: &str) -> String {
-        let (id, now) = (self.token(12), self.turn.now);
-        self.room_mut().replication.remember_relay(id.clone(), asker, original, now);
-        id
     }
 }

@@ -51,6 +51,7 @@ impl Instance {
                 return;
             }
         }
+        self.give_up_relays();
         self.ask_again(now);
         self.introduce_again(now);
         self.look_again();

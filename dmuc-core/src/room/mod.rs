@@ -14,13 +14,14 @@ mod disco;
 mod forms;
 pub(crate) mod hats;
 pub(crate) mod history;
-mod invite;
+pub(crate) mod invite;
 pub(crate) mod iq;
 mod join;
 pub(crate) mod lasting;
 mod leave;
 pub(crate) mod message;
 mod nick_change;
+pub(crate) mod occupant_iq;
 pub(crate) mod owner;
 pub(crate) mod pace;
 pub(crate) mod presence;
@@ -28,11 +29,12 @@ mod private;
 pub(crate) mod register;
 mod register_approval;
 pub(crate) mod retraction;
+pub(crate) mod returns;
 mod size;
 pub(crate) mod strip;
 pub(crate) mod vcard;
 mod versions;
-mod voice;
+pub(crate) mod voice;
 
 use crate::address::Address;
 use crate::instance::Instance;
@@ -127,7 +129,10 @@ impl Instance {
     fn handle_message(&mut self, stanza: &Stanza) {
         let to_occupant = stanza.to.as_ref().is_some_and(|to| !to.is_bare());
         match (stanza.ty(), to_occupant) {
-            ("error", _) => self.handle_bounce(stanza),
+            ("error", _) => {
+                self.return_to_writer(stanza);
+                self.handle_bounce(stanza);
+            }
             ("groupchat", _) => self.handle_groupchat(stanza),
             ("chat" | "normal" | "", true) => self.handle_private(stanza),
             ("normal" | "", false) => self.handle_room_message(stanza),

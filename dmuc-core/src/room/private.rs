@@ -1,6 +1,7 @@
 //! Private messages (XEP-0045 §7.5): from one occupant to another, never logged.
 
 use crate::instance::{Instance, occupant_id_payload};
+use crate::io::Cause;
 use crate::ns;
 use crate::room::occupants::Occupant;
 use crate::stanza::{Condition, El, ErrorKind, Kind, Stanza, StanzaError, Template};
@@ -42,6 +43,9 @@ impl Instance {
         message.id.clone_from(&stanza.id);
         message.lang.clone_from(&stanza.lang);
         if !self.room().occupants.is_here(to) {
+            if let Some(elsewhere) = self.address_elsewhere(to) {
+                self.expect_return(&elsewhere, stanza.id.as_deref(), Cause::of(stanza));
+            }
             self.push_private(message, to);
             return;
         }
@@ -49,6 +53,7 @@ impl Instance {
         let template = Template::new(&message);
         for client in to.sessions.iter().filter_map(|session| session.jid.as_ref()) {
             self.turn.burst(vec![template.clone()], client);
+            self.expect_return(client, stanza.id.as_deref(), Cause::of(stanza));
         }
     }
 }
