@@ -34,6 +34,10 @@ fn story() -> World {
     world.input(CONFERENCE, &jid(AT_CONFERENCE), dmuc_core::Input::Approved);
     world.settle();
     world.joins(WITCH, &format!("{AT_ROOMS}/firstwitch")).joins(KIT, &format!("{AT_CONFERENCE}/kit"));
+    world.configures(CRONE, COVEN, &[("{urn:xmpp:dmuc:sync:0}registration", "approve")]);
+    world.send(&format!(
+        "<iq type='set' id='r' from='{KIT}' to='{AT_CONFERENCE}'><query xmlns='jabber:iq:register'><nick>kit</nick></query></iq>"
+    ));
     world.says(WITCH, AT_ROOMS, "one").says(KIT, AT_CONFERENCE, "two");
     world.orders(CRONE, COVEN, "jid='somewitch@macbeth.lit' affiliation='owner' nick='firstwitch'");
     world.configures(WITCH, AT_ROOMS, &[("muc#roomconfig_moderatedroom", "1")]);

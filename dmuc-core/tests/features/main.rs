@@ -15,6 +15,7 @@ mod leaving;
 mod limits;
 mod lists;
 mod occupant_iq;
+mod options;
 mod presence;
 mod registration;
 mod retraction;
