@@ -12,7 +12,7 @@ impl Instance {
     pub(crate) fn handle_leave(&mut self, stanza: &Stanza) {
         let Some(from) = &stanza.from else { return };
         let last_words = if self.is_bulky_presence(stanza) { Vec::new() } else { self.said_by_user(stanza) };
-        self.client_gone(from, Notice { last_words, ..Notice::default() });
+        self.client_gone(from, Notice { last_words, id: stanza.id.clone(), ..Notice::default() });
     }
 
     /// The host says that a client is gone.
@@ -50,7 +50,8 @@ impl Instance {
     /// The occupant stays; only this client hears that it is out. If it was the one that the others saw, they see the
     /// next one.
     fn one_client_less(&mut self, mut occupant: Occupant, client: &Address, notice: &Notice) {
-        let farewell = self.render(&occupant, &notice.and(110), true).with_to(client);
+        let mut farewell = self.render(&occupant, &notice.and(110), true).with_to(client);
+        farewell.id.clone_from(&notice.id);
         self.turn.send(farewell);
         let seen = occupant.shown_jid() == Some(client);
         occupant.sessions.retain(|session| session.jid.as_ref() != Some(client));

@@ -30,6 +30,8 @@ pub(crate) struct Notice {
     pub gone: bool,
     /// What it said on leaving.
     pub last_words: Vec<Payload>,
+    /// The id under which the occupant itself wanted this; nobody else hears it (XEP-0045 §7.4, `muc#stable_id`).
+    pub id: Option<Arc<str>>,
 }
 
 impl Notice {
@@ -142,7 +144,8 @@ impl Instance {
     pub(crate) fn announce_to_self(&mut self, occupant: &Occupant, notice: &Notice) {
         let own = self.clients_here(occupant);
         if !own.is_empty() {
-            let presence = self.render(occupant, &notice.and(110), true);
+            let mut presence = self.render(occupant, &notice.and(110), true);
+            presence.id.clone_from(&notice.id);
             self.turn.fan_out(&presence, own);
         }
     }
@@ -185,7 +188,7 @@ impl Instance {
         self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);
         let Some(occupant) = self.room().occupants.get(id).cloned() else { return };
         self.save_occupant(&occupant);
-        self.announce(&occupant, &Notice::default());
+        self.announce(&occupant, &Notice { id: stanza.id.clone(), ..Notice::default() });
         self.push_presence(&occupant, &Notice::default());
     }
 
