@@ -25,6 +25,7 @@ use crate::room::occupants::{Occupant, Occupants};
 use crate::room::pace::Pace;
 use crate::room::retraction::Retractions;
 use crate::room::roles::Affiliation;
+use crate::room::subscribers::{Node, Subscribers};
 use crate::room::vcard::VCard;
 use crate::stanza::{El, Payload, Stanza};
 use crate::storage::{Found, Frontier, LogEntry, RoomUid, StoreError, Tombstone};
@@ -55,6 +56,7 @@ pub(crate) struct RoomState {
     pub affiliations: Affiliations,
     pub vcard: VCard,
     pub occupants: Occupants,
+    pub subscribers: Subscribers,
     pub history: History,
     pub log: Log,
     pub replication: Replication,
@@ -109,6 +111,12 @@ impl Instance {
         }
         let mut occupants = Occupants::new(policy.domain.as_str().into());
         parts.all::<Occupant>("occupant")?.into_iter().for_each(|(_, occupant)| occupants.insert(occupant));
+        let mut subscribers = Subscribers::default();
+        for (who, subscription) in parts.all("subscriber")? {
+            if let Ok(who) = Address::parse(&who) {
+                subscribers.insert(who, subscription);
+            }
+        }
         let mut log = Log::restore(policy.domain.as_str(), core.head.incarnation, core.clock, frontier);
         recent.iter().for_each(|entry| log.note_held(&entry.event.pos));
         let replication = Replication::restore(&parts, core.occupancy)?;
@@ -123,6 +131,7 @@ impl Instance {
             affiliations,
             vcard: core.vcard,
             occupants,
+            subscribers,
             log,
             replication,
             questions: Questions::default(),
@@ -294,6 +303,7 @@ impl Instance {
         });
         let message = Stanza::message("groupchat").with_from(&self.jid.clone()).with(x.payload());
         self.tell_all_here(&message);
+        self.notify(Node::Config, &message);
     }
 }
 

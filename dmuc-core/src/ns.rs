@@ -48,6 +48,10 @@ pub const CONFERENCE: &str = "jabber:x:conference";
 pub const SID: &str = "urn:xmpp:sid:0";
 /// XEP-0421.
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// ejabberd's MUC/Sub.
+pub const MUC_SUB: &str = "urn:xmpp:mucsub:0";
+/// XEP-0060: notifications.
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 /// XEP-0317.
 pub const HATS: &str = "urn:xmpp:hats:0";
 /// XEP-0463.

@@ -251,6 +251,8 @@ pub struct ServicePolicy {
     pub affiliations_max: usize,
     /// Most messages of history that a room keeps at hand for joins.
     pub history_max: u32,
+    /// Most subscribers of one room at this service.
+    pub subscribers_max: usize,
     /// Largest vCard of a room, avatar included, in bytes of XML.
     pub vcard_bytes_max: usize,
     /// Most bytes of such messages, taken together.
@@ -298,6 +300,7 @@ impl ServicePolicy {
             presence_bytes_max: 16_384,
             affiliations_max: 20_000,
             history_max: 100,
+            subscribers_max: 10_000,
             vcard_bytes_max: 49_152,
             history_bytes_max: 512 << 10,
             archive_page_max: 250,

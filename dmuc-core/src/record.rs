@@ -38,6 +38,10 @@ pub(crate) mod part {
         format!("{RETRACTION}/{id}")
     }
 
+    pub fn subscriber(jid: &crate::Address) -> String {
+        format!("subscriber/{jid}")
+    }
+
     pub fn placement(domain: &str) -> String {
         format!("placement/{domain}")
     }

@@ -78,20 +78,20 @@ impl Instance {
         let known = |jid: &Address| self.room().affiliations.entry(jid).map(registered).unwrap_or_default();
         let news = changed.iter().filter(|(jid, standing, _)| registered(standing) != known(jid));
         let news: Vec<Address> = news.map(|(jid, ..)| jid.clone()).collect();
-        let mut absent: Vec<(Address, Affiliation)> = Vec::new();
+        let moved = changed.iter().filter(|(_, standing, _)| standing.changed > since);
+        let moved: Vec<_> = moved.map(|(jid, standing, _)| (jid.clone(), standing.affiliation)).collect();
         for (jid, standing, _) in changed {
-            if standing.changed > since && self.room().occupants.matching(&jid).is_empty() {
-                absent.push((jid.clone(), standing.affiliation));
-            }
             self.turn.put(&part::affiliation(&jid), &standing);
             self.room_mut().affiliations.set(jid, standing);
         }
         let versions = self.version_step(since);
-        versions.iter().for_each(|step| self.tell_of_absent(&absent, step));
+        versions.iter().for_each(|step| self.tell_of_absent(&moved, step));
         for (id, (was, deed)) in concerned {
             self.reconsider(&id, &was, &Deed { versions: versions.clone(), ..deed }, 321);
         }
         news.iter().for_each(|jid| self.enforce_registration(jid));
+        self.notify_of_affiliations(&moved);
+        self.reconsider_subscriptions();
     }
 
     /// What everybody sees of an occupant that lists and options decide.
@@ -124,7 +124,7 @@ impl Instance {
             }
             // Its own instance tells that it goes, but not why.
             (Some(_), Some(jid)) => {
-                notice.versions.iter().for_each(|step| self.tell_of_absent(&[(jid.clone(), now)], step));
+                notice.versions.iter().for_each(|step| self.tell_who_moved(&[(jid.clone(), now)], step));
             }
             (Some(_), None) => {}
             (None, _) => self.adjust(&occupant, was, &notice),

@@ -20,6 +20,7 @@ use crate::room::history::{Bound, History};
 use crate::room::occupants::Occupants;
 use crate::room::retraction::Retractions;
 use crate::room::roles::Affiliation;
+use crate::room::subscribers::Subscribers;
 use crate::room::vcard::VCard;
 use crate::stanza::{Condition, Kind, Stanza, StanzaError};
 use crate::storage::{Change, RoomUid, Tombstone};
@@ -161,6 +162,7 @@ impl Instance {
             affiliations: Affiliations::default(),
             vcard: VCard::default(),
             occupants: Occupants::new(here),
+            subscribers: Subscribers::default(),
             replication: Replication::default(),
             questions: Questions::default(),
             retractions: Retractions::default(),

@@ -31,6 +31,7 @@ impl Instance {
             (_, ns::COMMANDS) => self.handle_command(stanza),
             ("get", ns::PING) => self.turn.send(stanza.result()),
             ("get", ns::VERSION) => self.turn.send(stanza.result().with(version())),
+            ("get" | "set", ns::MUC_SUB) => self.handle_subscriptions(stanza, &request),
             ("get" | "set", ns::VCARD) => self.handle_vcard(stanza, &request),
             ("get" | "set", ns::MUC_ADMIN) => self.with_query(stanza, &request, Self::handle_admin),
             ("get" | "set", ns::MUC_OWNER) => self.with_query(stanza, &request, Self::handle_owner),

@@ -30,7 +30,7 @@ pub(crate) struct Wish<'a> {
     pub creates: bool,
 }
 
-type Check = fn(&Instance, &Wish<'_>) -> Result<(), StanzaError>;
+pub(crate) type Check = fn(&Instance, &Wish<'_>) -> Result<(), StanzaError>;
 
 /// Who may enter, in the order in which refusals matter.
 const ADMISSION: &[Check] = &[
@@ -42,6 +42,10 @@ const ADMISSION: &[Check] = &[
     room_has_space,
     nick_has_space,
 ];
+
+/// Who may subscribe without entering: the same, but that they need no space.
+pub(crate) const SUBSCRIPTION: &[Check] =
+    &[not_locked, not_banned, member_if_needed, password_if_needed, nick_is_free];
 
 fn not_locked(instance: &Instance, wish: &Wish<'_>) -> Result<(), StanzaError> {
     let locked = instance.room().head.locked;
@@ -116,7 +120,8 @@ impl Instance {
     pub(crate) fn nick_is_free_for(&self, key: &NickKey, bare: &Address) -> Result<(), StanzaError> {
         let room = self.room();
         let held = room.occupants.by_key(key).any(|occupant| occupant.jid.as_ref() != Some(bare));
-        let reserved = room.affiliations.holder_of(key).is_some_and(|holder| holder != bare);
+        let mut holders = room.affiliations.holder_of(key).into_iter().chain(room.subscribers.holder_of(key));
+        let reserved = holders.any(|holder| holder != bare);
         if held || reserved {
             return Err(StanzaError::new(Condition::Conflict).because("That nickname is taken."));
         }

@@ -101,11 +101,11 @@ impl Instance {
         everyone.iter().for_each(|id| self.remove(id, &notice));
     }
 
-    /// A room that is not persistent ends when nobody is in it at any instance (XEP-0045 §10.9), and so does one whose
+    /// A room that is not persistent ends when nobody is in it at any instance (XEP-0045 §10.9) nor subscribes here, and so does one whose
     /// creator never said what it should be (§10.1.3).
     pub(crate) fn close_if_deserted(&mut self) {
         let Some(room) = &self.room else { return };
-        let stays = room.config.persistent && !room.head.locked;
+        let stays = (room.config.persistent || !room.subscribers.is_empty()) && !room.head.locked;
         if room.occupants.is_empty() && !stays && self.is_source() {
             self.tell_peers_of_the_end(None);
             self.disappoint_users();

@@ -154,6 +154,7 @@ impl Instance {
             message = message.with(delay(event.h.millis(), &self.jid));
         }
         self.tell_all_here(&message);
+        self.notify_of_event(&event, &message);
         self.note_retraction(&event);
         let surplus = self.room_mut().history.insert(event);
         if !self.room().config.archiving {

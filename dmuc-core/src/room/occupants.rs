@@ -82,6 +82,8 @@ pub struct Occupants {
     sessions: HashMap<Address, OccupantId>,
     here: Arc<str>,
     audience: Option<Audience>,
+    /// Rises with everybody who comes or goes.
+    generation: u64,
     /// Whose face is not drawn yet, so that a join need not look for them.
     faceless: BTreeSet<OccupantId>,
     /// Those shown under another nick than they claim; few, if any.
@@ -135,6 +137,7 @@ impl Occupants {
         self.faceless.insert(id.clone());
         self.all.insert(id, Seat { occupant, face: None });
         self.audience = None;
+        self.generation += 1;
     }
 
     /// Takes an occupant out.
@@ -146,6 +149,7 @@ impl Occupants {
             }
         }
         self.audience = None;
+        self.generation += 1;
         self.faceless.remove(id);
         self.aliased.remove(id);
         Some(occupant)
@@ -243,6 +247,12 @@ impl Occupants {
                 .is_some_and(|own| own == jid || (jid.local().is_none() && own.domain() == jid.as_str()))
         };
         self.iter().filter(matches).map(Occupant::id).collect()
+    }
+
+    /// Names the state of who is in: another one after everybody who comes or goes.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// How many there are.

@@ -16,6 +16,7 @@ use crate::room::admin::Order;
 use crate::room::config::{Applied, Config, FormScope, Password, list_fields, status_codes};
 use crate::room::presence::Notice;
 use crate::room::roles::Affiliation;
+use crate::room::subscribers::Node;
 use crate::stanza::{Condition, El, Payload, Stanza, StanzaError};
 use crate::storage::{Change, Tombstone};
 
@@ -148,6 +149,7 @@ impl Instance {
         self.save_head();
         self.announce_statuses(&status_codes(&old, &new));
         self.reconsider_everyone(&seen);
+        self.reconsider_subscriptions();
         if old.presence_broadcast != new.presence_broadcast {
             let everyone: Vec<_> = self.room().occupants.iter().cloned().collect();
             everyone.iter().for_each(|occupant| self.show_or_hide(occupant, old.broadcasts(occupant.role)));
@@ -169,6 +171,9 @@ impl Instance {
             self.announce_to_self(&occupant, &notice);
         }
         self.disappoint_users();
+        let x = El::new("x", ns::MUC_USER).child(destroy).payload();
+        let farewell = Stanza::presence().with_type("unavailable").with_from(&self.jid).with(x);
+        self.notify(Node::System, &farewell);
         let room = self.room();
         // Other services, or those who follow the address to another one, must not find a stranger's room here.
         let distributed =

@@ -9,6 +9,7 @@ use crate::ns;
 use crate::room::config::Whois;
 use crate::room::occupants::{Face, Occupant, OccupantId};
 use crate::room::roles::{Affiliation, Role};
+use crate::room::subscribers::Node;
 use crate::stanza::{Condition, El, ErrorKind, Payload, Stanza, StanzaError, Template};
 
 /// What a presence says beyond who and how.
@@ -133,11 +134,12 @@ impl Instance {
         let own = self.clients_here(occupant);
         if self.is_open_about_jids() {
             self.turn.fan_out(&full, but(&audience.all, &own));
-            return;
+            return self.notify(Node::Presence, &full);
         }
         self.turn.fan_out(&full, but(&audience.moderators, &own));
         let plain = self.render(occupant, notice, false);
         self.turn.fan_out(&plain, but(&audience.others, &own));
+        self.notify(Node::Presence, &plain);
     }
 
     /// Tells an occupant's own clients here about itself (status 110).

@@ -124,11 +124,18 @@ impl Instance {
     }
 
     /// Tells those who keep the lists of changes that no presence tells (XEP-0463 §5.2.2).
-    pub(crate) fn tell_of_absent(&mut self, absent: &[(Address, Affiliation)], step: &Payload) {
-        if absent.is_empty() {
+    pub(crate) fn tell_of_absent(&mut self, moved: &[(Address, Affiliation)], step: &Payload) {
+        let is_absent = |(jid, _): &&(Address, _)| self.room().occupants.matching(jid).is_empty();
+        let absent: Vec<_> = moved.iter().filter(is_absent).cloned().collect();
+        self.tell_who_moved(&absent, step);
+    }
+
+    /// The same, whether they are in or not.
+    pub(crate) fn tell_who_moved(&mut self, moved: &[(Address, Affiliation)], step: &Payload) {
+        if moved.is_empty() {
             return;
         }
-        let items = absent.iter().map(|(jid, affiliation)| item(jid, *affiliation).attr("role", "none"));
+        let items = moved.iter().map(|(jid, affiliation)| item(jid, *affiliation).attr("role", "none"));
         let message = self.list_message(step, items);
         let room = self.room();
         let knowing = room.occupants.local().filter(|occupant| room.config.whois.shows_to(occupant.role));

@@ -20,6 +20,7 @@ mod presence;
 mod registration;
 mod retraction;
 mod stage;
+mod subscriptions;
 mod vcard;
 mod versions;
 mod voice;

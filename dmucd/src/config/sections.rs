@@ -132,6 +132,7 @@ fn read_room_limits(section: &mut Section<'_, '_>, policy: &mut ServicePolicy) {
     policy.presence_bytes_max = size(section, "presence-bytes", 256, policy.presence_bytes_max);
     policy.affiliations_max = size(section, "affiliations", 1, policy.affiliations_max);
     policy.history_max = count(section, "history", 0, policy.history_max);
+    policy.subscribers_max = size(section, "subscribers", 0, policy.subscribers_max);
     policy.vcard_bytes_max = size(section, "vcard-bytes", 0, policy.vcard_bytes_max);
     policy.history_bytes_max = size(section, "history-bytes", 0, policy.history_bytes_max);
     policy.archive_page_max = count(section, "archive-page", 1, policy.archive_page_max);

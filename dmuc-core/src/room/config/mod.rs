@@ -6,6 +6,7 @@
 
 mod allow_invites;
 mod allow_pm;
+mod allow_subscription;
 mod archiving;
 mod change_subject;
 mod contacts;
@@ -104,6 +105,8 @@ pub struct Config {
     pub archiving: bool,
     /// XMPP URI of an associated publish-subscribe node (`muc#roomconfig_pubsub`).
     pub pubsub: Option<String>,
+    /// Whether users may subscribe without entering (`muc#roomconfig_allow_subscription`).
+    pub allow_subscription: bool,
     /// Whom to ask about the room, shown to everyone (no registered field).
     pub contacts: Vec<Address>,
     /// The hats that it has to give, by URI (no registered field).
@@ -139,6 +142,7 @@ impl Default for Config {
             logging: false,
             archiving: true,
             pubsub: None,
+            allow_subscription: false,
             contacts: Vec::new(),
             hats: BTreeMap::new(),
             distributed: false,
@@ -215,6 +219,7 @@ pub static OPTIONS: &[&dyn RoomOption] = &[
     &whois::OPTION,
     &history_length::OPTION,
     &pubsub::OPTION,
+    &allow_subscription::OPTION,
     &contacts::OPTION,
     &hats::OPTION,
     &distributed::OPTION,

@@ -97,6 +97,7 @@ fn any_config(rng: &mut impl Rng) -> Config {
         logging: flag(11),
         archiving: flag(15),
         pubsub: flag(12).then(|| "xmpp:pubsub.shakespeare.lit?;node=coven".to_owned()),
+        allow_subscription: flag(30),
         contacts: (0..bits % 3).map(any_contact).collect(),
         hats: (0..bits % 4).map(any_hat).collect(),
         distributed: flag(13),
