@@ -8,6 +8,7 @@ mod commands;
 mod common;
 mod entry;
 mod hats;
+mod identity;
 mod information;
 mod invitations;
 mod lasting;

@@ -38,3 +38,15 @@ impl RoomOption for Description {
         if config.description.is_empty() { Vec::new() } else { vec![field] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, OPTION, RoomOption};
+
+    #[test]
+    fn it_may_come_line_by_line() {
+        let mut config = Config::default();
+        OPTION.apply(&mut config, &["double".to_owned(), "toil".to_owned()]).expect("valid");
+        assert_eq!(config.description, "double\ntoil");
+    }
+}

@@ -114,3 +114,39 @@ impl Config {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, FormScope, Hat, OPTION, RoomOption};
+
+    #[test]
+    fn what_is_no_hat_is_refused() {
+        let hat = |title: &str, hue: Option<&str>| Hat { title: title.into(), hue: hue.map(str::to_owned) };
+        let long = ("urn:".to_owned() + &"x".repeat(252), "urn:".to_owned() + &"x".repeat(253));
+        for (uri, hat, taken) in [
+            ("urn:x", hat("Host", Some("360")), true),
+            (&long.0, hat(&"é".repeat(64), Some("0.5")), true),
+            (&long.1, hat("Host", None), false),
+            ("no-uri", hat("Host", None), false),
+            ("urn:a b", hat("Host", None), false),
+            ("urn:x", hat(" ", None), false),
+            ("urn:x", hat(&"é".repeat(65), None), false),
+            ("urn:x", hat("Ho\nst", None), false),
+            ("urn:x", hat("Host", Some("361")), false),
+            ("urn:x", hat("Host", Some("-1")), false),
+            ("urn:x", hat("Host", Some("NaN")), false),
+            ("urn:x", hat("Host", Some("red")), false),
+        ] {
+            let mut config = Config::default();
+            assert_eq!(config.put_hat(uri.to_owned(), hat.clone()).is_ok(), taken, "{uri} {hat:?}");
+        }
+        let mut config = Config::default();
+        (0..64).for_each(|n| config.put_hat(format!("urn:{n}"), hat("Hat", None)).expect("so many"));
+        assert!(
+            config.put_hat("urn:0".to_owned(), hat("Other", None)).is_ok(),
+            "one that there is may change"
+        );
+        assert!(config.put_hat("urn:64".to_owned(), hat("Hat", None)).is_err());
+        assert!(!OPTION.is_in(FormScope::Owner { distributed: true }), "owners have commands for it");
+    }
+}

@@ -116,3 +116,17 @@ pub(super) fn check(config: &Config) -> Result<(), Refused> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, RoomOption, SECRET};
+
+    #[test]
+    fn passwords_stay_out_of_logs() {
+        let mut config = Config { password: Some("cauldronburn".into()), ..Config::default() };
+        assert!(!format!("{config:?}").contains("cauldronburn"));
+        let long = "cauldronburn".repeat(30);
+        let refused = SECRET.apply(&mut config, &[long]).expect_err("too long");
+        assert!(!format!("{refused} {refused:?}").contains("cauldron"));
+    }
+}
