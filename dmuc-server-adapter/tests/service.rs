@@ -347,3 +347,27 @@ async fn what_was_put_off_is_done_after_a_failure_even_if_nobody_speaks() {
     hurry(&world.store);
     world.until("the peer is asked again", |world| world.got_by(PEER).len() == 2).await;
 }
+
+#[tokio::test]
+async fn archives_forget_what_is_old_although_their_rooms_sleep() {
+    let policy = |archive_ms| {
+        let mut policy = ServicePolicy::new(&jid("chat.shakespeare.lit"));
+        (policy.lock_new_rooms, policy.archive_ms) = (false, archive_ms);
+        policy
+    };
+    let tuning = Tuning { expire_every: Duration::from_millis(10), ..Tuning::default() };
+    let store = Arc::<TestStore>::default();
+    let lasting = World::governed(store.clone(), tuning.clone(), policy(86_400_000)).await;
+    for room in ["coven", "heath"] {
+        lasting.joined("hecate", room).await;
+        lasting.say("hecate", room, "thrice");
+        lasting.until("heard", |world| world.heard("hecate", room) == ["thrice"]).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(store.log_len(), 2, "what is new is kept");
+    lasting.service.shutdown().await;
+
+    let forgetful = World::governed(store, tuning, policy(1)).await;
+    forgetful.until("forgotten", |world| world.store.log_len() == 0).await;
+    assert_eq!(forgetful.service.rooms_awake(), 0, "nobody was woken for that");
+}

@@ -62,7 +62,8 @@ impl Instance {
         let stanzas = number("maxstanzas")?.unwrap_or(u64::from(STANZAS_MAX)).min(u64::from(STANZAS_MAX));
         // One answer is one stanza.
         let chars = number("maxchars")?.unwrap_or(u64::MAX).min(u64::from(self.bytes_max(domain)));
-        Ok(Recent { stanzas: u32::try_from(stanzas).ok(), chars: Some(chars), since: seconds.max(since) })
+        let since = seconds.max(since).max(self.archive_horizon());
+        Ok(Recent { stanzas: u32::try_from(stanzas).ok(), chars: Some(chars), since })
     }
 
     /// The newest of what fits into one stanza; older ones are for another question.

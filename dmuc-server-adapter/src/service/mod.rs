@@ -31,6 +31,7 @@ mod leases;
 mod ledger;
 mod limited;
 mod open;
+mod retention;
 mod rooms;
 mod sessions;
 mod task;
@@ -117,7 +118,8 @@ impl Service {
         });
         let keeping = runtime.spawn(leases.keep());
         let following = runtime.spawn(follow_rules(shared.clone()));
-        let background = [committing, keeping, following].map(|task| task.abort_handle()).into();
+        let forgetting = runtime.spawn(retention::run(shared.clone()));
+        let background = [committing, keeping, following, forgetting].map(|task| task.abort_handle()).into();
         info!(domain = %shared.board.now().domain, "service started");
         Ok(Self { shared, ended: Mutex::new(Some(ended)), background })
     }

@@ -18,6 +18,8 @@ pub struct Tuning {
     pub lease_ttl: Duration,
     /// How often the peer rules are read from the store.
     pub peers_every: Duration,
+    /// How often archives are searched for what is older than they keep.
+    pub expire_every: Duration,
     /// When a room that the store failed is woken again, if it still owes something to its peers.
     pub retry_after: Duration,
     /// Most rooms whose changes are sent to the store together.
@@ -39,6 +41,7 @@ impl Default for Tuning {
             hibernate_after: Duration::from_secs(300),
             lease_ttl: Duration::from_secs(30),
             peers_every: Duration::from_secs(5),
+            expire_every: Duration::from_secs(3600),
             retry_after: Duration::from_secs(10),
             group_max: 256,
             waiting_max: 1024,

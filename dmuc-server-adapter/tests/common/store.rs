@@ -279,8 +279,13 @@ impl HistoryStore for TestStore {
         Err(StoreError::new(StoreErrorKind::Unexpected, "these tests ask for no archive"))
     }
 
-    async fn expire(&self, _: RoomUid, _: Millis) -> Result<u64, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Unexpected, "these tests expire nothing"))
+    async fn expire(&self, room: RoomUid, before: Millis) -> Result<u64, StoreError> {
+        self.up("expire").await?;
+        let mut disk = self.disk.lock().unwrap();
+        let Some((_, log)) = disk.rooms.get_mut(&room) else { return Ok(0) };
+        let held = log.len();
+        log.retain(|entry| entry.event.h.millis() >= before);
+        Ok((held - log.len()) as u64)
     }
 }
 
