@@ -213,10 +213,29 @@ fn a_ban_at_the_source_holds_at_every_shadow() {
     let mut world = gathered();
     world.orders(CRONE, COVEN, "jid='somewitch@macbeth.lit' affiliation='outcast'");
     assert_eq!(codes(&world.got(WITCH)[0]), [301, 110]);
+    for witness in [CRONE, KIT] {
+        let seen = world.got(witness);
+        let gone = seen.iter().find(|s| s.ty() == "unavailable").unwrap();
+        assert_eq!(codes(gone), [301], "{witness}");
+        assert!(gone.to_xml().contains("affiliation='outcast'"), "{witness}: {gone:?}");
+    }
     for room in [AT_ROOMS, AT_CONFERENCE] {
         world.forget();
         world.joins(WITCH, &format!("{room}/firstwitch"));
         assert_eq!(the_error(&world.got(WITCH)), ("forbidden".into(), "auth".into()), "{room}");
+    }
+}
+
+#[test]
+fn who_is_banned_at_the_source_is_an_outcast_to_those_who_see_it_go_elsewhere() {
+    let mut world = gathered();
+    world.joins("duncan@shakespeare.lit/hall", &format!("{COVEN}/duncan")).forget();
+    world.orders(CRONE, COVEN, "jid='duncan@shakespeare.lit' affiliation='outcast'");
+    for witness in [CRONE, WITCH, KIT] {
+        let seen = world.got(witness);
+        let gone = seen.iter().find(|s| s.ty() == "unavailable").unwrap();
+        assert_eq!(codes(gone), [301], "{witness}");
+        assert!(gone.to_xml().contains("affiliation='outcast'"), "{witness}: {gone:?}");
     }
 }
 

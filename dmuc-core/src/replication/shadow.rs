@@ -230,7 +230,7 @@ impl Instance {
             self.room_mut().head.aff = known.max(until);
         }
         self.save_head();
-        self.set_standings(news);
+        self.set_standings(news, None);
         self.turn.send(stanza.result());
         Ok(())
     }

@@ -59,12 +59,13 @@ impl Instance {
             standing.n = before + 1;
             standing.changed = if was == standing.affiliation { since } else { standing.n };
         }
-        self.set_standings(changed);
-        self.push_affiliations(before);
+        self.set_standings(changed, Some(before));
     }
 
-    /// Puts entries into the list and draws the consequences: once for each occupant, when all entries are in.
-    pub(crate) fn set_standings(&mut self, changed: Vec<(Address, Standing, Deed)>) {
+    /// Puts entries into the list and draws the consequences: once for each occupant, when all entries are in. If they
+    /// are `minted` here, after that version, the other instances hear of them before they hear of the consequences: so
+    /// they show a banned occupant as what it is when it goes (XEP-0045 §9.1).
+    pub(crate) fn set_standings(&mut self, changed: Vec<(Address, Standing, Deed)>, minted: Option<u64>) {
         let since = self.room().affiliations.changed();
         let mut concerned: BTreeMap<OccupantId, (Seen, Deed)> = BTreeMap::new();
         for (jid, _, deed) in &changed {
@@ -84,6 +85,7 @@ impl Instance {
             self.turn.put(&part::affiliation(&jid), &standing);
             self.room_mut().affiliations.set(jid, standing);
         }
+        minted.into_iter().for_each(|before| self.push_affiliations(before));
         let versions = self.version_step(since);
         versions.iter().for_each(|step| self.tell_of_absent(&moved, step));
         for (id, (was, deed)) in concerned {
