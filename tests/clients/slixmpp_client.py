@@ -18,6 +18,8 @@ from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import StanzaPath
 
+from slixmpp_rooms import Rooms
+
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
@@ -38,7 +40,7 @@ def emit(record):
     sys.stdout.flush()
 
 
-class Session(slixmpp.ClientXMPP):
+class Session(Rooms, slixmpp.ClientXMPP):
     """One logged-in user: what the library receives is reported, what we are told is done."""
 
     def __init__(self, name, jid, password):
@@ -50,9 +52,7 @@ class Session(slixmpp.ClientXMPP):
         self.enable_plaintext = True
         self.plugin["feature_mechanisms"].unencrypted_plain = True
         self.plugin["feature_mechanisms"].unencrypted_scram = True
-        self.register_plugin("xep_0030")
-        self.register_plugin("xep_0045")
-        self.register_plugin("xep_0199")
+        self.registers_plugins()
         self.auto_reconnect = False
         path = StanzaPath("presence@type=error")
         self.register_handler(Callback("AnyError", path, lambda error: self.event("any_presence_error", error)))
@@ -60,6 +60,8 @@ class Session(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("failed_all_auth", self.refused)
         self.add_event_handler("disconnected", self.closed)
+
+    tree = staticmethod(tree)
 
     def report(self, stanza):
         if stanza.name in ("message", "presence", "iq"):
@@ -141,6 +143,8 @@ class Driver:
             emit({"session": session, "reply": number, "ok": True, "value": value})
         except PresenceError as error:
             emit({"session": session, "reply": number, "ok": False, "error": tree(error.presence.xml)})
+        except IqError as error:
+            emit({"session": session, "reply": number, "ok": False, "error": tree(error.iq.xml)})
         except (IqTimeout, asyncio.TimeoutError):
             emit({"session": session, "reply": number, "ok": False, "error": "timeout"})
         except Exception as error:  # whatever goes wrong is the answer to this command, not the end of the driver

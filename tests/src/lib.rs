@@ -15,12 +15,13 @@ mod process;
 pub mod programs;
 mod prosody;
 mod requirements;
+pub mod scene;
 mod site;
 mod stanza_counter;
 pub mod story;
 mod world;
 
-pub use client::{Client, Driver, JoinOptions, Joined};
+pub use client::{Answer, Client, Driver, JoinOptions, Joined, Made};
 pub use dmucd::Dmucd;
 pub use element::Element;
 pub use link::{Crossing, Cut, Link};

@@ -1,12 +1,13 @@
-//! Three sites, as in the specification, and the links between them.
+//! Sites, as in the specification up to three, and the links between them.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::client::{Client, Driver};
+use crate::client::{Client, Driver, Made};
 use crate::dmucd::Dmucd;
 use crate::link::{Crossing, Link};
 use crate::loopback::Block;
@@ -37,6 +38,8 @@ const LULL: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 pub struct World {
     driver: Driver,
+    /// The clients of the second library, if there are any.
+    other_driver: OnceLock<Driver>,
     dmucds: Vec<Dmucd>,
     servers: Vec<Daemon>,
     links: Vec<Vec<Link>>,
@@ -52,27 +55,36 @@ impl World {
     ///
     /// # Panics
     /// When a server does not start.
-    pub fn of_servers(software: [Software; 3]) -> Self {
+    pub fn of_servers<const SITES: usize>(software: [Software; SITES]) -> Self {
         let mut directory = tempfile::Builder::new();
         directory.prefix("dmuc-world-").disable_cleanup(std::env::var_os("DMUC_TEST_KEEP").is_some());
         let directory = directory.tempdir().expect("a directory can be made");
         let block = Block::claim();
-        let mut sites: Vec<_> = (0..3).map(|number| site(number, software[number], &block)).collect();
+        let mut sites: Vec<_> = (0..SITES).map(|number| site(number, software[number], &block)).collect();
         let links = connect(&mut sites, &block);
         let servers = sites.iter().map(|site| start_server(site, directory.path())).collect();
         let driver = Driver::start(directory.path());
-        Self { driver, dmucds: Vec::new(), servers, links, sites, directory, _block: block }
+        Self {
+            driver,
+            other_driver: OnceLock::new(),
+            dmucds: Vec::new(),
+            servers,
+            links,
+            sites,
+            directory,
+            _block: block,
+        }
     }
 
     /// Starts the servers of the three sites, each with `dmucd` as its component and all of them peers.
     ///
     /// # Panics
     /// When one of them does not come up.
-    pub fn new(software: [Software; 3]) -> Self {
+    pub fn new<const SITES: usize>(software: [Software; SITES]) -> Self {
         let mut world = Self::of_servers(software);
-        for number in 0..3 {
+        for number in 0..SITES {
             let site = &world.sites[number];
-            let peers: Vec<_> = (0..3)
+            let peers: Vec<_> = (0..SITES)
                 .filter(|peer| *peer != number)
                 .map(|peer| (DOMAINS[peer].1, DOMAINS[peer].0))
                 .collect();
@@ -107,10 +119,22 @@ impl World {
     /// # Panics
     /// When the domain is not one of the world, or the server refuses.
     pub fn login(&self, jid: &str) -> Client {
+        self.login_made(Made::WithSlixmpp, jid)
+    }
+
+    /// Logs in a user with a client of this library.
+    ///
+    /// # Panics
+    /// When the domain is not one of the world, or the server refuses.
+    pub fn login_made(&self, made: Made, jid: &str) -> Client {
         let bare = jid.split('/').next().unwrap_or_default();
         let domain = bare.split('@').nth(1).unwrap_or_default();
         let site = self.sites.iter().find(|site| site.user_domain == domain);
-        self.driver.login(jid, site.expect("the domain is one of the world").address)
+        let driver = match made {
+            Made::WithSlixmpp => &self.driver,
+            Made::WithTokioXmpp => self.other_driver.get_or_init(|| Driver::made(made, self.directory())),
+        };
+        driver.login(jid, site.expect("the domain is one of the world").address)
     }
 
     /// Waits until the service of a site answers this client.

@@ -1,20 +1,25 @@
-//! Real clients (slixmpp), told what to do in the words of the specification.
+//! Real clients, told what to do in the words of the specification.
+
+mod inbox;
+mod rooms;
+mod slixmpp;
+mod tokio_xmpp;
 
 use std::fmt::{self, Write as _};
-use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::spawn;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::element::Element;
-use crate::requirements::python;
 use crate::site::PASSWORD;
+use inbox::Inbox;
+pub use rooms::Answer;
+use slixmpp::Slixmpp;
+use tokio_xmpp::TokioXmpp;
 
 /// How long a client waits for what it expects: generous, since a failure is the only case that takes it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,103 +27,48 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long nothing must happen before a client believes that nothing will.
 const QUIET: Duration = Duration::from_millis(700);
 
-#[derive(Debug, Deserialize)]
-struct Line {
-    session: String,
-    stanza: Option<Element>,
-    closed: Option<String>,
-    reply: Option<u64>,
-    #[serde(default)]
-    ok: bool,
-    value: Option<Value>,
-    error: Option<Value>,
+/// A client library: it carries out what its sessions are told to do, and fills their inbox.
+trait Library: fmt::Debug + Send + Sync {
+    /// Has a session do something (`do`); gives what came of it, or the error that was answered.
+    fn perform(&self, session: &str, command: Value) -> Result<Value, Value>;
 }
 
-#[derive(Debug, Default)]
-struct Seen {
-    stanzas: Vec<(String, Element)>,
-    closed: Vec<(String, String)>,
-    replies: Vec<(u64, Result<Value, Value>)>,
-    ended: bool,
+/// Which library the clients are made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// slixmpp, in a Python process.
+    WithSlixmpp,
+    /// tokio-xmpp, in this process.
+    WithTokioXmpp,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    seen: Mutex<Seen>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn take_in(&self, line: Line) {
-        let mut seen = self.seen();
-        if let Some(stanza) = line.stanza {
-            seen.stanzas.push((line.session, stanza));
-        } else if let Some(reason) = line.closed {
-            seen.closed.push((line.session, reason));
-        } else if let Some(number) = line.reply {
-            let value = line.value.unwrap_or_default();
-            seen.replies
-                .push((number, if line.ok { Ok(value) } else { Err(line.error.unwrap_or_default()) }));
-        }
-        self.changed.notify_all();
-    }
-
-    /// Waits until `look` finds something, or time is up.
-    fn wait<T>(&self, patience: Duration, mut look: impl FnMut(&mut Seen) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + patience;
-        let mut seen = self.seen();
-        loop {
-            if let Some(found) = look(&mut seen) {
-                return Some(found);
-            }
-            let left = deadline.checked_duration_since(Instant::now()).filter(|_| !seen.ended)?;
-            seen = self.changed.wait_timeout(seen, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
-        }
-    }
-}
-
-/// The process that holds the clients of one world.
+/// The clients of one world, made with one library.
 #[derive(Debug)]
 pub struct Driver {
-    child: Child,
-    input: Arc<Mutex<(ChildStdin, u64)>>,
-    shared: Arc<Shared>,
-    log: PathBuf,
+    library: Arc<dyn Library>,
+    inbox: Arc<Inbox>,
 }
 
 impl Driver {
-    /// Starts the process; its log goes to `clients.log` in `directory`.
+    /// Starts slixmpp; its log goes to `clients.log` in `directory`.
     ///
     /// # Panics
     /// When Python cannot be started.
     pub fn start(directory: &Path) -> Self {
-        let log = directory.join("clients.log");
-        let errors = std::fs::File::create(&log).expect("the log can be made");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/slixmpp_client.py");
-        let mut child = Command::new(python())
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .expect("Python can be started");
-        let output = BufReader::new(child.stdout.take().expect("it was piped"));
-        let input = Arc::new(Mutex::new((child.stdin.take().expect("it was piped"), 0)));
-        let shared = Arc::new(Shared::default());
-        let listener = Arc::clone(&shared);
-        spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).expect("the driver writes what we read");
-                listener.take_in(line);
-            }
-            listener.seen().ended = true;
-            listener.changed.notify_all();
-        });
-        Self { child, input, shared, log }
+        Self::made(Made::WithSlixmpp, directory)
+    }
+
+    /// Starts a library; what it logs goes to `directory`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn made(made: Made, directory: &Path) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        let library: Arc<dyn Library> = match made {
+            Made::WithSlixmpp => Arc::new(Slixmpp::start(directory, &inbox)),
+            Made::WithTokioXmpp => Arc::new(TokioXmpp::start(&inbox)),
+        };
+        Self { library, inbox }
     }
 
     /// Logs a user in, under a session name of its own.
@@ -134,28 +84,11 @@ impl Driver {
     /// # Panics
     /// When the server does not let the user in.
     pub fn login_at(&self, jid: &str, password: &str, host: Ipv4Addr, port: u16) -> Client {
-        let client = Client {
-            jid: jid.to_owned(),
-            session: jid.to_owned(),
-            input: Arc::clone(&self.input),
-            shared: Arc::clone(&self.shared),
-        };
+        let (library, inbox) = (Arc::clone(&self.library), Arc::clone(&self.inbox));
+        let client = Client { jid: jid.to_owned(), session: jid.to_owned(), library, inbox };
         let command = json!({ "do": "login", "jid": jid, "password": password, "host": host.to_string(), "port": port });
         client.command(command).unwrap_or_else(|error| panic!("{jid} cannot log in: {error}"));
         client
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // A process that has already ended is what is wanted here.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let lines: Vec<_> = log.lines().collect();
-            eprintln!("---- clients\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
-        }
     }
 }
 
@@ -186,8 +119,8 @@ pub struct Joined {
 pub struct Client {
     jid: String,
     session: String,
-    input: Arc<Mutex<(ChildStdin, u64)>>,
-    shared: Arc<Shared>,
+    library: Arc<dyn Library>,
+    inbox: Arc<Inbox>,
 }
 
 impl fmt::Debug for Client {
@@ -315,17 +248,17 @@ impl Client {
 
     /// Whether the server has closed the stream.
     pub fn is_closed(&self) -> bool {
-        self.shared.seen().closed.iter().any(|(session, _)| *session == self.session)
+        self.inbox.seen().closed.iter().any(|(session, _)| *session == self.session)
     }
 
     /// How much it has received so far: to be given to the functions that look only at what came later.
     pub fn mark(&self) -> usize {
-        self.shared.seen().stanzas.len()
+        self.inbox.seen().stanzas.len()
     }
 
     /// Everything it received since `mark`.
     pub fn since(&self, mark: usize) -> Vec<Element> {
-        let seen = self.shared.seen();
+        let seen = self.inbox.seen();
         let mine = seen.stanzas[mark..].iter().filter(|(session, _)| *session == self.session);
         mine.map(|(_, stanza)| stanza.clone()).collect()
     }
@@ -335,10 +268,7 @@ impl Client {
     /// # Panics
     /// When none comes in time; the message lists what did arrive.
     pub fn expect(&self, mark: usize, what: &str, wanted: impl Fn(&Element) -> bool) -> Element {
-        let found = self.shared.wait(PATIENCE, |seen| {
-            let mut mine = seen.stanzas[mark..].iter().filter(|(session, _)| *session == self.session);
-            mine.find(|(_, stanza)| wanted(stanza)).map(|(_, stanza)| stanza.clone())
-        });
+        let found = self.inbox.stanza(&self.session, mark, PATIENCE, wanted);
         found.unwrap_or_else(|| panic!("{} waited in vain for {what}{}", self.jid, self.arrived(mark)))
     }
 
@@ -375,10 +305,8 @@ impl Client {
     /// # Panics
     /// When it does not.
     pub fn expect_closed(&self) {
-        let session = &self.session;
-        let closed = self
-            .shared
-            .wait(PATIENCE, |seen| seen.closed.iter().any(|(closed, _)| closed == session).then_some(()));
+        let closed_it = |(closed, _): &(String, String)| *closed == self.session;
+        let closed = self.inbox.wait(PATIENCE, |seen| seen.closed.iter().any(closed_it).then_some(()));
         assert!(closed.is_some(), "{} is still connected", self.jid);
     }
 
@@ -390,20 +318,8 @@ impl Client {
         text
     }
 
-    fn command(&self, mut command: Value) -> Result<Value, Value> {
-        let number = {
-            let mut input = self.input.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            input.1 += 1;
-            command["id"] = input.1.into();
-            command["session"] = self.session.as_str().into();
-            writeln!(input.0, "{command}").expect("the driver reads its commands");
-            input.1
-        };
-        let answer = self.shared.wait(PATIENCE * 2, |seen| {
-            let position = seen.replies.iter().position(|(reply, _)| *reply == number)?;
-            Some(seen.replies.swap_remove(position).1)
-        });
-        answer.unwrap_or_else(|| Err(Value::from("the client driver does not answer")))
+    fn command(&self, command: Value) -> Result<Value, Value> {
+        self.library.perform(&self.session, command)
     }
 }
 
