@@ -286,7 +286,10 @@ fn archive(scene: &Scene) {
         let archived = client.reads_archive(room).expect("occupants read the archive");
         let texts: Vec<_> = archived.iter().filter_map(|message| message.body()).collect();
         assert_eq!(texts, said, "{room}");
-        assert!(archived.iter().all(|message| message.from().starts_with(&format!("{room}/"))), "{archived:?}");
+        assert!(
+            archived.iter().all(|message| message.from().starts_with(&format!("{room}/"))),
+            "{archived:?}"
+        );
     }
 }
 
@@ -315,7 +318,11 @@ fn retraction(scene: &Scene) {
     for (client, room) in [(&scene.guest, &scene.room), (&scene.far, &scene.far_room)] {
         let archived = client.reads_archive(room).expect("occupants read the archive");
         assert!(archived.iter().all(|message| message.body() != Some("moderated")), "{archived:?}");
-        assert_eq!(archived.iter().filter(|message| message.find("retracted").is_some()).count(), 2, "{room}");
+        assert_eq!(
+            archived.iter().filter(|message| message.find("retracted").is_some()).count(),
+            2,
+            "{room}"
+        );
     }
 }
 
@@ -378,25 +385,34 @@ fn destruction(scene: &Scene) {
     }
 }
 
-/// Tries everything with both libraries at a source and at a shadow.
-fn everything(software: [Software; 2]) {
-    let world = World::new(software);
+/// Tries everything with one library at a source and at a shadow; gives what failed.
+fn tries(world: &World, made: Made) -> Vec<String> {
+    let cast = Cast::of(world, made);
     let mut failed = Vec::new();
-    for made in [Made::WithSlixmpp, Made::WithTokioXmpp] {
-        let cast = Cast::of(&world, made);
-        for place in [Place::Source, Place::Shadow] {
-            for (feature, options, tries) in FEATURES {
-                let tried = catch_unwind(AssertUnwindSafe(|| {
-                    let scene = cast.scene(place, feature, options);
-                    tries(&scene);
-                    empty(&scene);
-                }));
-                if tried.is_err() {
-                    failed.push(format!("{feature} at the {place:?} {made:?}"));
-                }
+    for place in [Place::Source, Place::Shadow] {
+        for (feature, options, tries) in FEATURES {
+            let tried = catch_unwind(AssertUnwindSafe(|| {
+                let scene = cast.scene(place, feature, options);
+                tries(&scene);
+                empty(&scene);
+            }));
+            if tried.is_err() {
+                failed.push(format!("{feature} at the {place:?}, {made:?}"));
             }
         }
     }
+    failed
+}
+
+/// Both libraries at once.
+fn everything(software: [Software; 2]) {
+    let world = World::new(software);
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let world = &world;
+        let running =
+            [Made::WithSlixmpp, Made::WithTokioXmpp].map(|made| scope.spawn(move || tries(world, made)));
+        running.into_iter().flat_map(|thread| thread.join().expect("failures are caught")).collect()
+    });
     assert!(failed.is_empty(), "{failed:#?}");
 }
 

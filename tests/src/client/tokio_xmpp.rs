@@ -466,7 +466,9 @@ fn plain(tree: &Tree) -> Element {
 fn grown(element: &Element) -> Tree {
     let mut tree = Tree::bare(&element.name, &element.namespace);
     element.attributes.iter().for_each(|(name, value)| set_attr(&mut tree, name, value));
-    tree.append_text_node(element.text.clone());
+    if !element.text.is_empty() {
+        tree.append_text_node(element.text.clone());
+    }
     for child in &element.children {
         tree.append_child(grown(child));
     }
