@@ -12,7 +12,9 @@ use Software::{Ejabberd, Prosody};
 type Options = &'static [(&'static str, &'static str)];
 
 /// What is tried, in a room with these options.
-const FEATURES: &[(&str, Options, fn(&Scene))] = &[
+type Feature = (&'static str, Options, fn(&Scene));
+
+const FEATURES: &[Feature] = &[
     ("entry", &[], entry),
     ("history", &[], history),
     ("nick", &[], nick),

@@ -474,3 +474,12 @@ fn grown(element: &Element) -> Tree {
     }
     tree
 }
+
+#[cfg(test)]
+mod tests {
+    /// With its feature `component`, xmpp-parsers would write another namespace in everything that is built with it.
+    #[test]
+    fn stanzas_stay_those_of_clients() {
+        assert_eq!(tokio_xmpp::parsers::ns::DEFAULT_NS, "jabber:client");
+    }
+}
