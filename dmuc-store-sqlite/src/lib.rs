@@ -6,6 +6,7 @@
 mod append;
 mod bulk;
 mod commit;
+mod directory;
 mod error;
 mod history;
 mod lease;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use dmuc_core::storage::{
-    Entry, Found, Lease, Listed, Revision, Room, RoomCommit, RoomUid, StoreError, Tombstone,
+    Directory, DirectoryPage, Entry, Found, Lease, Listed, Revision, Room, RoomCommit, RoomUid, StoreError,
+    Tombstone,
 };
 use dmuc_core::{Address, Millis};
 use sqlx::Row;
@@ -93,11 +94,7 @@ impl Room for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .map_err(failed(LIST))?;
-        let listed = |(jid, uid, card): (String, String, Option<String>)| {
-            let jid = Address::parse(&jid).map_err(|e| corrupt(LIST)(e.into()))?;
-            Ok(Listed { jid, uid: read_uid(&uid)?, card })
-        };
-        rows.into_iter().map(listed).collect()
+        rows.into_iter().map(read_listed).collect()
     }
 
     /// Reads the index of the cards from end to end, and nothing else of their rooms.
@@ -115,6 +112,16 @@ impl Room for SqliteStore {
         .map_err(failed(TALLY))?;
         Ok(rows.into_iter().collect())
     }
+
+    async fn directory(&self, domain: &str, wanted: &Directory) -> Result<Option<DirectoryPage>, StoreError> {
+        self.directory_page(domain, wanted).await
+    }
+}
+
+/// A listed room out of its address, uid and card.
+pub(crate) fn read_listed((jid, uid, card): (String, String, Option<String>)) -> Result<Listed, StoreError> {
+    let jid = Address::parse(&jid).map_err(|e| corrupt(LIST)(e.into()))?;
+    Ok(Listed { jid, uid: read_uid(&uid)?, card })
 }
 
 fn read_uid(text: &str) -> Result<RoomUid, StoreError> {

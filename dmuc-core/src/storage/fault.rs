@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    ArchiveQuery, Entry, Frontier, HistoryStore, Lease, Listed, LogEntry, Page, PeerPolicy, Recent, Revision,
-    Room, RoomCommit, RoomUid, StoreError, StoreErrorKind,
+    ArchiveQuery, Directory, DirectoryPage, Entry, Frontier, HistoryStore, Lease, Listed, LogEntry, Page,
+    PeerPolicy, Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind,
 };
 use crate::address::Address;
 use crate::clock::Millis;
@@ -33,6 +33,8 @@ pub enum Operation {
     List,
     /// [`Room::tally`].
     Tally,
+    /// [`Room::directory`].
+    Directory,
     /// [`HistoryStore::append`].
     Append,
     /// [`HistoryStore::frontier`].
@@ -272,6 +274,10 @@ impl<S: Room> Room for FaultyStore<S> {
 
     async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError> {
         self.perform(Operation::Tally, self.store.tally(domain, field)).await
+    }
+
+    async fn directory(&self, domain: &str, wanted: &Directory) -> Result<Option<DirectoryPage>, StoreError> {
+        self.perform(Operation::Directory, self.store.directory(domain, wanted)).await
     }
 }
 

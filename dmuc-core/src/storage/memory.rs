@@ -1,13 +1,14 @@
 //! The store that forgets: everything in memory, for tests and for trying things out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::{
-    ArchiveQuery, Change, Entry, Found, Frontier, HistoryStore, Lease, Listed, LogEntry, Page, PeerPolicy,
-    Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone, card_field,
+    ArchiveQuery, Change, Directory, DirectoryPage, Entry, Found, Frontier, HistoryStore, Lease, Listed,
+    LogEntry, Page, PeerPolicy, Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind,
+    Tombstone, card_field,
 };
 use crate::address::Address;
 use crate::clock::Millis;
@@ -23,6 +24,8 @@ pub struct MemoryStore {
 #[derive(Debug, Clone, Default)]
 struct State {
     addresses: BTreeMap<Address, RoomUid>,
+    /// Those whose card says that they are public.
+    public: BTreeSet<Address>,
     rooms: BTreeMap<RoomUid, Record>,
     logs: BTreeMap<RoomUid, Logs>,
     tombstones: BTreeMap<Address, Tombstone>,
@@ -237,9 +240,11 @@ impl State {
             Change::Create { jid } => self.create(uid, jid),
             Change::Put { key, value } => {
                 self.rooms.entry(uid).and_modify(|room| drop(room.parts.insert(key.clone(), value.clone())));
+                self.note_card(uid, key, Some(value));
             }
             Change::Delete { key } => {
                 self.rooms.entry(uid).and_modify(|room| drop(room.parts.remove(key)));
+                self.note_card(uid, key, None);
             }
             Change::Append(entry) => self.logs.entry(uid).or_default().append(entry),
             Change::Redact { id, content } => {
@@ -264,9 +269,42 @@ impl State {
         self.rooms.insert(uid, record);
     }
 
+    fn note_card(&mut self, uid: RoomUid, key: &str, card: Option<&String>) {
+        let Some(room) = self.rooms.get(&uid).filter(|_| key == "card") else { return };
+        let card = card.and_then(|card| serde_json::from_str::<serde_json::Value>(card).ok());
+        if card.is_some_and(|card| card["public"] == true) {
+            self.public.insert(room.jid.clone());
+        } else {
+            self.public.remove(&room.jid);
+        }
+    }
+
+    fn listed(&self, jid: &Address) -> Option<Listed> {
+        let uid = *self.addresses.get(jid)?;
+        Some(Listed { jid: jid.clone(), uid, card: self.rooms.get(&uid)?.parts.get("card").cloned() })
+    }
+
+    fn directory(&self, domain: &str, wanted: &Directory) -> Option<DirectoryPage> {
+        let mut bounds = [&wanted.after, &wanted.before].into_iter().flatten();
+        if bounds.any(|bound| bound.domain() != domain || !self.public.contains(bound)) {
+            return None;
+        }
+        let all: Vec<&Address> = self.public.iter().filter(|jid| jid.domain() == domain).collect();
+        let skipped = usize::try_from(wanted.index.unwrap_or(0)).unwrap_or(usize::MAX).min(all.len());
+        let from = wanted.after.as_ref().map_or(skipped, |after| all.partition_point(|jid| *jid <= after));
+        let to = wanted.before.as_ref().map_or(all.len(), |before| all.partition_point(|jid| *jid < before));
+        let to = to.max(from);
+        let size = (to - from).min(wanted.max as usize);
+        let first = if wanted.last { to - size } else { from };
+        let rooms: Vec<Listed> = all[first..first + size].iter().filter_map(|jid| self.listed(jid)).collect();
+        let index = if rooms.is_empty() { 0 } else { first as u64 };
+        Some(DirectoryPage { rooms, count: all.len() as u64, index })
+    }
+
     fn destroy(&mut self, uid: RoomUid, tombstone: Option<&Tombstone>) {
         if let Some(room) = self.rooms.remove(&uid) {
             self.addresses.remove(&room.jid);
+            self.public.remove(&room.jid);
         }
         self.logs.remove(&uid);
         if let Some(tombstone) = tombstone {
@@ -354,8 +392,11 @@ impl Room for MemoryStore {
         let state = self.lock();
         let listed = state.addresses.iter().filter(|(jid, _)| jid.domain() == domain);
         let listed = listed.filter(|(jid, _)| after.is_none_or(|after| *jid > after)).take(limit as usize);
-        let card = |uid: &RoomUid| state.rooms.get(uid).and_then(|room| room.parts.get("card").cloned());
-        Ok(listed.map(|(jid, uid)| Listed { jid: jid.clone(), uid: *uid, card: card(uid) }).collect())
+        Ok(listed.filter_map(|(jid, _)| state.listed(jid)).collect())
+    }
+
+    async fn directory(&self, domain: &str, wanted: &Directory) -> Result<Option<DirectoryPage>, StoreError> {
+        Ok(self.lock().directory(domain, wanted))
     }
 
     async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError> {

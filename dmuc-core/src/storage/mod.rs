@@ -169,6 +169,32 @@ pub struct Listed {
     pub card: Option<String>,
 }
 
+/// Which page of a domain's public rooms is wanted, in order of address (XEP-0059).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Directory {
+    /// Only those after this one.
+    pub after: Option<Address>,
+    /// Only those before this one.
+    pub before: Option<Address>,
+    /// Without those so many that come first; with no other bound.
+    pub index: Option<u64>,
+    /// The last page instead of the first, of what the rest selects.
+    pub last: bool,
+    /// At most so many.
+    pub max: u32,
+}
+
+/// A page of a domain's public rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryPage {
+    /// In order of address.
+    pub rooms: Vec<Listed>,
+    /// How many public rooms there are in all.
+    pub count: u64,
+    /// How many of those lie before the first of `rooms`.
+    pub index: u64,
+}
+
 /// The durable state of room instances.
 #[async_trait]
 pub trait Room: Send + Sync {
@@ -232,6 +258,13 @@ pub trait Room: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     async fn tally(&self, domain: &str, field: &str) -> Result<BTreeMap<String, u32>, StoreError>;
+
+    /// A page of a service domain's public rooms: those whose `card` part is a JSON object with `"public":true`.
+    /// `None` if `after` or `before` is no such room. Neither counting nor paging may read all the cards.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn directory(&self, domain: &str, wanted: &Directory) -> Result<Option<DirectoryPage>, StoreError>;
 }
 
 /// The text of a top-level field of a card; empty if it has none. For [`Room::tally`].

@@ -28,6 +28,7 @@
 
 pub mod archive;
 pub mod commits;
+pub mod directory;
 mod fixture;
 pub mod frontier;
 pub mod leases;
@@ -109,6 +110,8 @@ macro_rules! suite {
             listing: rooms_are_listed_in_order_of_address, domains_are_listed_apart, a_list_goes_on_after_an_address,
                 cards_are_listed, destroyed_rooms_are_not_listed, a_thousand_rooms_are_listed_by_pages,
                 rooms_are_tallied_by_their_cards;
+            directory: a_room_is_in_it_while_its_card_says_so, it_is_read_both_ways, an_unknown_room_is_no_bound,
+                a_directory_is_of_one_domain;
             peers: without_rules_there_are_none, rules_come_in_order_of_domain, a_rule_replaces_the_former,
                 a_rule_is_dropped, every_field_of_a_rule_is_kept;
             restart: rooms_survive, logs_survive, the_order_of_arrival_survives, leases_survive, tombstones_survive,
