@@ -18,6 +18,7 @@ use crate::questions::Questions;
 use crate::record::{Card, Core, Head, Parts, Subject, part};
 use crate::replication::Replication;
 use crate::replication::log::Log;
+use crate::room::activity::Activity;
 use crate::room::affiliations::{Affiliations, Standing};
 use crate::room::config::Config;
 use crate::room::history::{Bound, History};
@@ -63,6 +64,7 @@ pub(crate) struct RoomState {
     pub commands: Sessions,
     pub questions: Questions,
     pub retractions: Retractions,
+    pub activity: Activity,
 }
 
 impl Instance {
@@ -117,6 +119,7 @@ impl Instance {
                 subscribers.insert(who, subscription);
             }
         }
+        occupants.take_arrived();
         let mut log = Log::restore(policy.domain.as_str(), core.head.incarnation, core.clock, frontier);
         recent.iter().for_each(|entry| log.note_held(&entry.event.pos));
         let replication = Replication::restore(&parts, core.occupancy)?;
@@ -125,6 +128,7 @@ impl Instance {
         instance.room = Some(RoomState {
             commands: Sessions::new(&core.head.secret),
             history: History::restore(recent, Bound::from(&*instance.policy)),
+            activity: Activity::default(),
             head: core.head,
             config: core.config,
             subject: core.subject,
@@ -155,8 +159,10 @@ impl Instance {
             Input::Timer(timer) => self.handle_timer(timer),
             Input::ServiceStops => self.handle_service_stops(),
             Input::Approved => self.handle_approval(),
+            Input::Operator(order) => self.handle_operator(order),
         }
         self.close_if_deserted();
+        self.tell_caught_up();
         self.keep_time();
         self.turn.end(&mut self.commits)
     }
@@ -195,6 +201,12 @@ impl Instance {
     #[must_use]
     pub fn may_hibernate(&self) -> bool {
         self.room.as_ref().is_none_or(|room| room.replication.is_quiet() && room.questions.is_empty())
+    }
+
+    /// How many occupants the room has, at all instances.
+    #[must_use]
+    pub fn occupants(&self) -> usize {
+        self.room.as_ref().map_or(0, |room| room.occupants.len())
     }
 
     /// Replaces the policy, for an operator's change.
@@ -270,12 +282,8 @@ impl Instance {
         let room = self.room.as_ref().expect("only a room is saved");
         self.turn.put(part::HEAD, &room.head);
         let shadow = room.head.firsthost != self.policy.domain;
-        let card = Card {
-            name: room.config.name.clone(),
-            public: room.config.public && !room.head.locked,
-            firsthost: shadow.then(|| room.head.firsthost.clone()),
-            creator: room.head.creator.clone(),
-        };
+        let firsthost = shadow.then(|| room.head.firsthost.clone());
+        let card = Card::of(&room.config, !room.head.locked, firsthost, room.head.creator.clone());
         self.turn.put(part::CARD, &card);
     }
 

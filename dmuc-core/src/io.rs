@@ -1,5 +1,8 @@
 //! What goes into a room instance and what comes out of it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::address::Address;
 use crate::clock::Millis;
 use crate::stanza::{Condition, Kind, Outbound, Payload, Stanza, StanzaError};
@@ -62,6 +65,30 @@ pub enum Input {
     ServiceStops,
     /// An operator has approved the shadow here, which a peer has asked for and a rule made wait.
     Approved,
+    /// An operator of the service wants something done, whoever is in the room.
+    Operator(OperatorOrder),
+}
+
+/// What an operator orders of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OperatorOrder {
+    /// Say this to everyone at this instance; it is not kept.
+    Announce(String),
+    /// Put a user (bare JID or domain) out of this instance, as a kick does.
+    Expel {
+        /// Whom.
+        user: Address,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+    /// Destroy the room (XEP-0045 §10.9), if this is its source.
+    End {
+        /// Where its occupants go.
+        alternate: Option<Address>,
+        /// Why, for people.
+        reason: Option<String>,
+    },
 }
 
 /// To whom a failed commit is reported, and how.
@@ -154,6 +181,17 @@ pub enum Action {
         timer: Timer,
         /// When.
         at: Option<Millis>,
+    },
+    /// Something was said, and these users (bare JIDs, in order), who belong to the room, are not in (XEP-0437). Given
+    /// again only when others are concerned than the last time.
+    Missed {
+        /// Everybody who belongs here and is not in.
+        users: Arc<[Address]>,
+    },
+    /// These users have come in, or belong to the room no more: there is nothing to tell them of it.
+    CaughtUp {
+        /// Who.
+        users: BTreeSet<Address>,
     },
     /// A peer did what it must not; for the log and for limits.
     Report {

@@ -94,5 +94,25 @@ pub const FALLBACK: &str = "urn:xmpp:fallback:0";
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// XEP-0050.
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// XEP-0012.
+pub const LAST: &str = "jabber:iq:last";
+/// XEP-0202.
+pub const TIME: &str = "urn:xmpp:time";
+/// XEP-0157.
+pub const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
+/// XEP-0437.
+pub const RAI: &str = "urn:xmpp:rai:0";
+/// XEP-0433 searches and results.
+pub const SEARCH: &str = "urn:xmpp:channel-search:0:search";
+/// XEP-0433 search form.
+pub const SEARCH_PARAMS: &str = "urn:xmpp:channel-search:0:search-params";
+/// XEP-0433 error conditions.
+pub const SEARCH_ERROR: &str = "urn:xmpp:channel-search:0:error";
+/// XEP-0433 sort key: most occupants first.
+pub const SEARCH_BY_USERS: &str = "{urn:xmpp:channel-search:0:order}nusers";
+/// XEP-0433 sort key: by address.
+pub const SEARCH_BY_ADDRESS: &str = "{urn:xmpp:channel-search:0:order}address";
+/// XEP-0433 anonymity mode: everybody sees real JIDs.
+pub const SEARCH_NOT_ANONYMOUS: &str = "{urn:xmpp:channel-search:0:anonymity}none";
 /// XML namespaces of `xml:lang`.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";

@@ -196,6 +196,10 @@ pub struct Census {
     pub created: u32,
 }
 
+/// What people turn to a service's operators for (XEP-0157 §3).
+pub const CONTACT_PURPOSES: [&str; 7] =
+    ["abuse", "admin", "feedback", "sales", "security", "status", "support"];
+
 /// Everything that an operator decides about one MUC service. Shared by its rooms.
 #[derive(Debug, Clone)]
 pub struct ServicePolicy {
@@ -207,6 +211,8 @@ pub struct ServicePolicy {
     pub user_domains: Vec<String>,
     /// Bare JIDs that are owners of every room.
     pub admins: Vec<Address>,
+    /// Whom to turn to, addresses (URIs) by purpose, one of [`CONTACT_PURPOSES`] (XEP-0157).
+    pub contacts: BTreeMap<String, Vec<String>>,
     /// Who may create rooms.
     pub may_create: MayCreate,
     /// What a new room starts with.
@@ -278,6 +284,7 @@ impl ServicePolicy {
             name: "Chatrooms".to_owned(),
             user_domains: vec![parent_domain(domain.as_str()).to_owned()],
             admins: Vec::new(),
+            contacts: BTreeMap::new(),
             may_create: MayCreate::default(),
             defaults: Config::default(),
             lock_new_rooms: true,

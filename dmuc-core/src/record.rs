@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::clock::{Hlc, Millis};
 use crate::event::EventId;
-use crate::room::config::Config;
+use crate::room::config::{Config, Whois};
 use crate::room::vcard::VCard;
 use crate::storage::{Found, RoomUid, StoreError, StoreErrorKind};
 
@@ -100,6 +100,18 @@ pub struct Card {
     pub name: String,
     /// Whether strangers see it.
     pub public: bool,
+    /// The beginning of its description.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Language of the discussion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<String>,
+    /// Whether anybody may enter, without a password.
+    #[serde(default)]
+    pub open: bool,
+    /// Whether real JIDs are kept from other occupants.
+    #[serde(default)]
+    pub anonymous: bool,
     /// The firsthost, if the room here is a shadow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firsthost: Option<Address>,
@@ -108,7 +120,34 @@ pub struct Card {
     pub creator: Option<Address>,
 }
 
+/// Longest description on a card, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 300;
+
 impl Card {
+    /// The card of a room so configured; `listed` says whether it may be shown at all.
+    pub(crate) fn of(
+        config: &Config,
+        listed: bool,
+        firsthost: Option<Address>,
+        creator: Option<Address>,
+    ) -> Self {
+        Self {
+            name: config.name.clone(),
+            public: config.public && listed,
+            description: config.description.chars().take(DESCRIPTION_CHARS_MAX).collect(),
+            lang: config.lang.clone(),
+            open: !config.members_only && config.password.is_none(),
+            anonymous: config.whois != Whois::Anyone,
+            firsthost,
+            creator,
+        }
+    }
+
+    /// The room's name, or what stands for it.
+    pub(crate) fn shown_name<'a>(&'a self, jid: &'a Address) -> &'a str {
+        if self.name.is_empty() { jid.local().unwrap_or("") } else { &self.name }
+    }
+
     /// Reads the `card` part.
     #[must_use]
     pub fn read(part: &str) -> Option<Self> {

@@ -52,7 +52,10 @@ pub async fn serve(
     let (disconnect, told) = oneshot::channel::<()>();
     let told = async move { drop(told.await) };
     let connection = tokio::spawn(host.run(service.clone(), told));
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        () = service.stop_asked() => info!("an administrator ends the service"),
+    }
     info!("stopping");
     // The rooms first: what they still have to say goes out by the connection.
     let finished = timeout(stop_within, service.shutdown()).await;

@@ -53,10 +53,10 @@ impl<'a> Answers<'a> {
         self.values(var).join("\n").trim().to_owned()
     }
 
-    /// Whether a box is ticked.
+    /// Whether a box is ticked, if the form has it.
     #[must_use]
-    pub fn flag(self, var: &str) -> bool {
-        matches!(self.text(var), Some("1" | "true"))
+    pub fn flag(self, var: &str) -> Option<bool> {
+        self.text(var).map(|value| matches!(value, "1" | "true"))
     }
 
     /// The number in a field, if it has one.

@@ -83,6 +83,9 @@ impl Instance {
         let moved: Vec<_> = moved.map(|(jid, standing, _)| (jid.clone(), standing.affiliation)).collect();
         for (jid, standing, _) in changed {
             self.turn.put(&part::affiliation(&jid), &standing);
+            if standing.affiliation < Affiliation::Member {
+                self.note_caught_up(&jid);
+            }
             self.room_mut().affiliations.set(jid, standing);
         }
         minted.into_iter().for_each(|before| self.push_affiliations(before));

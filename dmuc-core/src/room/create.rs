@@ -14,6 +14,7 @@ use crate::questions::Questions;
 use crate::record::{Head, Subject, part};
 use crate::replication::Replication;
 use crate::replication::log::Log;
+use crate::room::activity::Activity;
 use crate::room::affiliations::{Affiliations, Standing};
 use crate::room::config::Config;
 use crate::room::history::{Bound, History};
@@ -156,6 +157,7 @@ impl Instance {
             log: Log::restore(&here, head.incarnation, Hlc::default(), &[]),
             commands: Sessions::new(&head.secret),
             history: History::restore(Vec::new(), Bound::from(&*self.policy)),
+            activity: Activity::default(),
             head,
             config: Arc::new(config),
             subject: Subject::default(),

@@ -70,7 +70,7 @@ impl Instance {
     fn room_info(&self, asker: Option<&Address>) -> DataForm {
         let room = self.room();
         let mut fields = room.config.info_fields();
-        if self.is_open_to_all() || asker.is_some_and(|asker| self.belongs(asker)) {
+        if self.is_open() || asker.is_some_and(|asker| self.belongs(asker)) {
             fields.push(Field::text_single("muc#roominfo_subject", &room.subject.text));
         }
         fields.extend(avatar_hash(&room.vcard.hashes));
@@ -106,13 +106,13 @@ impl Instance {
         self.turn.send(stanza.result().with(query.payload()));
     }
 
-    fn is_open_to_all(&self) -> bool {
-        let config = &self.room().config;
-        !config.members_only && config.password.is_none()
+    /// Whether anybody may come in.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.room().config.members_only && self.room().config.password.is_none()
     }
 
     /// Whether somebody is in, or on the list of those who may always come in.
-    fn belongs(&self, jid: &Address) -> bool {
+    pub(crate) fn belongs(&self, jid: &Address) -> bool {
         self.room().occupants.of_session(jid).is_some() || self.affiliation(jid) >= Affiliation::Member
     }
 
@@ -125,7 +125,7 @@ impl Instance {
             Some(ns::COMMANDS) => return self.handle_command_list(stanza),
             Some(_) => return self.turn.refuse(stanza, Condition::ItemNotFound),
         }
-        let is_public = self.room().config.public && self.is_open_to_all();
+        let is_public = self.room().config.public && self.is_open();
         let shown = self.belongs(from) || (is_public && self.affiliation(from) > Affiliation::Outcast);
         let broadcast = |role| self.room().config.broadcasts(role);
         let occupants = self.room().occupants.iter().filter(|o| shown && broadcast(o.role));

@@ -4,6 +4,7 @@ use minidom::Element;
 
 use crate::instance::Instance;
 use crate::ns;
+use crate::service::last;
 use crate::stanza::{Condition, El, Payload, Stanza, StanzaError};
 
 impl Instance {
@@ -30,6 +31,7 @@ impl Instance {
             ("get", ns::DISCO_ITEMS) => self.handle_disco_items(stanza, &request),
             (_, ns::COMMANDS) => self.handle_command(stanza),
             ("get", ns::PING) => self.turn.send(stanza.result()),
+            ("get", ns::LAST) => self.handle_last(stanza),
             ("get", ns::VERSION) => self.turn.send(stanza.result().with(version())),
             ("get" | "set", ns::MUC_SUB) => self.handle_subscriptions(stanza, &request),
             ("get" | "set", ns::VCARD) => self.handle_vcard(stanza, &request),
@@ -48,6 +50,16 @@ impl Instance {
             Ok(element) => then(self, stanza, &element),
             Err(_) => self.turn.refuse(stanza, Condition::BadRequest),
         }
+    }
+
+    /// Since when nobody has spoken (XEP-0012); told to those who may hear what is said.
+    fn handle_last(&mut self, stanza: &Stanza) {
+        let Some(from) = &stanza.from else { return };
+        if !self.is_open() && !self.belongs(from) {
+            return self.turn.refuse(stanza, Condition::Forbidden);
+        }
+        let spoken = self.room().history.newest().unwrap_or(self.room().head.created);
+        self.turn.send(stanza.result().with(last(self.turn.now.since(spoken))));
     }
 
     /// Distribution is between registered instances only.

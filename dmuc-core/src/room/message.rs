@@ -148,6 +148,7 @@ impl Instance {
         self.turn.append(entry);
         self.note_subject(&event);
         let event = self.as_outstanding(event);
+        self.note_activity(&event);
         let mut message = as_message(&event, &self.jid);
         message.from = Some(shown.map_or_else(|| self.jid.clone(), |nick| self.nick_jid(nick.as_str())));
         if self.turn.now.since(event.h.millis()) > LATE_MS {

@@ -5,6 +5,7 @@ pub mod config;
 pub mod occupants;
 pub mod roles;
 
+pub(crate) mod activity;
 pub(crate) mod admin;
 pub(crate) mod archive;
 mod commands;
@@ -22,6 +23,7 @@ mod leave;
 pub(crate) mod message;
 mod nick_change;
 pub(crate) mod occupant_iq;
+mod operator;
 pub(crate) mod owner;
 pub(crate) mod pace;
 pub(crate) mod presence;

@@ -88,6 +88,8 @@ pub struct Occupants {
     faceless: BTreeSet<OccupantId>,
     /// Those shown under another nick than they claim; few, if any.
     aliased: BTreeSet<OccupantId>,
+    moves: u64,
+    arrived: Vec<Address>,
 }
 
 #[derive(Debug)]
@@ -126,7 +128,11 @@ impl Occupants {
     /// Adds or replaces an occupant.
     pub fn insert(&mut self, occupant: Occupant) {
         let id = occupant.id();
-        self.remove(&id);
+        let replaced = self.take(&id);
+        if replaced.is_none_or(|replaced| replaced.jid != occupant.jid) {
+            self.moves += 1;
+            self.arrived.extend(occupant.jid.clone());
+        }
         if occupant.home == self.here {
             let jids = occupant.sessions.iter().filter_map(|session| session.jid.clone());
             self.sessions.extend(jids.map(|jid| (jid, id.clone())));
@@ -142,6 +148,22 @@ impl Occupants {
 
     /// Takes an occupant out.
     pub fn remove(&mut self, id: &OccupantId) -> Option<Occupant> {
+        self.moves += 1;
+        self.take(id)
+    }
+
+    /// Counts how often somebody has come or gone.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// The real bare JIDs of those who have come since this was last asked.
+    pub fn take_arrived(&mut self) -> Vec<Address> {
+        std::mem::take(&mut self.arrived)
+    }
+
+    fn take(&mut self, id: &OccupantId) -> Option<Occupant> {
         let Seat { occupant, .. } = self.all.remove(id)?;
         if occupant.home == self.here {
             for jid in occupant.sessions.iter().filter_map(|session| session.jid.as_ref()) {

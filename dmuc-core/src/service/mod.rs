@@ -1,12 +1,21 @@
 //! What concerns the service as a whole: which room a stanza is for, and what the domain itself answers.
 
+pub mod activity;
+mod info;
+mod rooms;
+pub mod search;
+
 use crate::address::Address;
+use crate::clock::Millis;
 use crate::ns;
 use crate::policy::ServicePolicy;
-use crate::record::Card;
 use crate::room::iq::version;
-use crate::stanza::{Condition, El, Kind, Payload, Stanza, StanzaError};
-use crate::storage::Listed;
+use crate::stanza::{Condition, Kind, Payload, Stanza, StanzaError};
+use crate::storage::Directory;
+
+pub(crate) use info::last;
+pub use rooms::room_list;
+use search::Search;
 
 /// Where a stanza that reached the service goes.
 #[derive(Debug, Clone)]
@@ -15,44 +24,41 @@ pub enum Route {
     Room(Address),
     /// Nowhere; these are the answers.
     Answer(Vec<Stanza>),
-    /// The listing of public rooms: list them from the store, then [`room_list`].
-    List {
-        /// Only those after this one.
-        after: Option<Address>,
-        /// At most so many.
-        max: u32,
+    /// The listing of public rooms: read this page from the store, then [`room_list`].
+    Rooms(Directory),
+    /// A search among public rooms: put all of them through a [`search::Sieve`].
+    Search(Box<Search>),
+    /// An ad-hoc command of the service, or discovery of one (XEP-0050).
+    Command,
+    /// The sender wants to hear of activity in its rooms, or does not any more (XEP-0437).
+    Activity {
+        /// Which of the two.
+        wanted: bool,
     },
 }
 
-/// Most rooms in one listing.
-const LISTED_MAX: u32 = 1000;
+/// What time it is, and how long the service has been there.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// Now.
+    pub now: Millis,
+    /// When the service started.
+    pub started: Millis,
+}
+
 /// Longest room id that a peer may ask for, in bytes.
 const ROOM_ID_BYTES_MAX: usize = 256;
 
-/// What the service can do.
-const FEATURES: &[&str] = &[
-    ns::MUC,
-    ns::MUC_STABLE_ID,
-    ns::DISCO_INFO,
-    ns::DISCO_ITEMS,
-    ns::RSM,
-    ns::PING,
-    ns::VERSION,
-    ns::DMUC,
-    ns::SYNC,
-    ns::OCCUPANT_ID,
-    ns::VCARD,
-];
-
 /// Finds out where a stanza goes. Every stanza has a sender and an addressee in the service's domain.
 #[must_use]
-pub fn route(stanza: &Stanza, policy: &ServicePolicy) -> Route {
+pub fn route(stanza: &Stanza, policy: &ServicePolicy, clock: Clock) -> Route {
     match &stanza.to {
         Some(to) if to.local().is_some() => Route::Room(to.to_bare()),
         Some(_) if stanza.kind == Kind::Iq && !stanza.is_request() => answered_room(stanza, policy),
-        Some(to) if stanza.is_request() && to.is_bare() => request(stanza, policy),
-        // The service has no presence; servers send them to every domain that a client ever wrote to.
-        Some(_) if stanza.kind == Kind::Presence && !stanza.ty().is_empty() => Route::Answer(Vec::new()),
+        Some(to) if stanza.is_request() && to.is_bare() => request(stanza, policy, clock),
+        Some(to) if stanza.kind == Kind::Presence && to.is_bare() => presence(stanza),
+        // The bounce of a notice: whoever it was for is not there any more.
+        Some(_) if stanza.kind == Kind::Message && stanza.is_error() => Route::Activity { wanted: false },
         _ => refuse(stanza, Condition::ServiceUnavailable),
     }
 }
@@ -65,6 +71,16 @@ fn refuse(stanza: &Stanza, error: impl Into<StanzaError>) -> Route {
     answer(stanza.error(&error.into()))
 }
 
+/// The service has no presence, but servers send them to every domain that a client ever wrote to.
+fn presence(stanza: &Stanza) -> Route {
+    match stanza.ty() {
+        "" if stanza.child("rai", ns::RAI).is_some() => Route::Activity { wanted: true },
+        "" => refuse(stanza, Condition::ServiceUnavailable),
+        "unavailable" | "error" => Route::Activity { wanted: false },
+        _ => Route::Answer(Vec::new()),
+    }
+}
+
 /// An answer to what a room asked in the service's name: the room is in the id, behind the colon.
 fn answered_room(stanza: &Stanza, policy: &ServicePolicy) -> Route {
     let local = stanza.id.as_deref().and_then(|id| id.split_once(':')).map(|(_, local)| local);
@@ -74,16 +90,23 @@ fn answered_room(stanza: &Stanza, policy: &ServicePolicy) -> Route {
     }
 }
 
-fn request(stanza: &Stanza, policy: &ServicePolicy) -> Route {
+fn request(stanza: &Stanza, policy: &ServicePolicy, clock: Clock) -> Route {
     let [request] = stanza.children.as_slice() else { return refuse(stanza, Condition::BadRequest) };
+    let result = |payload: Payload| answer(Some(stanza.result().with(payload)));
     match (stanza.ty(), request.ns(), request.name()) {
-        ("get", ns::DISCO_INFO, _) if request.attr("node").is_none() => {
-            answer(Some(stanza.result().with(service_info(policy))))
-        }
-        ("get", ns::DISCO_ITEMS, _) if request.attr("node").is_none() => list(stanza, request),
-        ("get", ns::DISCO_INFO | ns::DISCO_ITEMS, _) => refuse(stanza, Condition::ItemNotFound),
+        ("get", ns::DISCO_INFO, _) if request.attr("node").is_none() => result(info::service_info(policy)),
+        ("get", ns::DISCO_ITEMS, _) => match request.attr("node").as_deref() {
+            None => rooms::list(stanza, request),
+            Some(ns::COMMANDS) => Route::Command,
+            Some(_) => refuse(stanza, Condition::ItemNotFound),
+        },
+        // The nodes of the service are those of its commands.
+        ("get", ns::DISCO_INFO, _) | ("get" | "set", ns::COMMANDS, _) => Route::Command,
+        ("get", ns::SEARCH, "search") => search::route(stanza, request),
         ("get", ns::PING, _) => answer(Some(stanza.result())),
-        ("get", ns::VERSION, _) => answer(Some(stanza.result().with(version()))),
+        ("get", ns::VERSION, _) => result(version()),
+        ("get", ns::LAST, _) => result(info::last(clock.now.since(clock.started))),
+        ("get", ns::TIME, _) => result(info::time(clock.now)),
         ("set", ns::DMUC, "replicate" | "peerhost") => about_room(stanza, request, policy),
         ("get" | "set", ns::DMUC | ns::SYNC, _) => refuse(stanza, Condition::BadRequest),
         ("get" | "set", ..) => refuse(stanza, Condition::ServiceUnavailable),
@@ -107,49 +130,4 @@ fn about_room(stanza: &Stanza, request: &Payload, policy: &ServicePolicy) -> Rou
             Err(_) => refuse(stanza, Condition::JidMalformed),
         },
     }
-}
-
-fn service_info(policy: &ServicePolicy) -> Payload {
-    let identity = El::new("identity", ns::DISCO_INFO)
-        .attr("category", "conference")
-        .attr("type", "text")
-        .attr("name", &policy.name);
-    let features = FEATURES.iter().map(|var| El::new("feature", ns::DISCO_INFO).attr("var", var));
-    El::new("query", ns::DISCO_INFO).child(identity).children(features).payload()
-}
-
-fn list(stanza: &Stanza, request: &Payload) -> Route {
-    let query = request.element().ok();
-    let set = query.as_ref().and_then(|query| query.get_child("set", ns::RSM));
-    let text = |name: &str| set.and_then(|set| set.get_child(name, ns::RSM)).map(minidom::Element::text);
-    let max = text("max").map_or(Ok(LISTED_MAX), |max| max.trim().parse::<u32>());
-    let after =
-        text("after").filter(|after| !after.is_empty()).map(|after| Address::parse(&after)).transpose();
-    match (max, after) {
-        (Ok(max), Ok(after)) => Route::List { after, max: max.min(LISTED_MAX) },
-        _ => refuse(stanza, Condition::BadRequest),
-    }
-}
-
-/// The answer to a discovery of rooms: `listed` is what the store has, hidden rooms included.
-#[must_use]
-pub fn room_list(request: &Stanza, listed: &[Listed]) -> Stanza {
-    let cards = listed.iter().filter_map(|room| Some((&room.jid, Card::read(room.card.as_deref()?)?)));
-    let shown: Vec<(&Address, Card)> = cards.filter(|(_, card)| card.public).collect();
-    let items = shown.iter().map(|(jid, card)| {
-        let name = if card.name.is_empty() { jid.local().unwrap_or("") } else { &card.name };
-        El::new("item", ns::DISCO_ITEMS).attr("jid", jid.as_str()).attr("name", name)
-    });
-    let mut query = El::new("query", ns::DISCO_ITEMS).children(items);
-    let paged = request.children.first().is_some_and(|query| query.as_xml().contains(ns::RSM));
-    if paged {
-        let mut set = El::new("set", ns::RSM);
-        // Hidden rooms are passed over, but paging goes on behind them.
-        if let (Some(first), Some(last)) = (listed.first(), listed.last()) {
-            set = set.child(El::new("first", ns::RSM).text(first.jid.as_str()));
-            set = set.child(El::new("last", ns::RSM).text(last.jid.as_str()));
-        }
-        query = query.child(set);
-    }
-    request.result().with(query.payload())
 }

@@ -96,10 +96,13 @@ pub struct World {
     pub down: BTreeSet<String>,
     /// What peers did that they must not.
     pub reports: Vec<(String, &'static str)>,
+    /// Who has missed something, by room.
+    pub missed: BTreeMap<Address, Vec<Address>>,
     queue: VecDeque<Stanza>,
     seed: u8,
 }
 
+const STARTED: Millis = Millis(1_787_307_000_000);
 pub const CHAT: &str = "chat.shakespeare.lit";
 pub const ROOMS: &str = "rooms.macbeth.lit";
 pub const CONFERENCE: &str = "conference.marlowe.lit";
@@ -127,6 +130,7 @@ impl World {
             held: BTreeMap::new(),
             down: BTreeSet::new(),
             reports: Vec::new(),
+            missed: BTreeMap::new(),
             queue: VecDeque::new(),
             seed: 0,
         }
@@ -243,14 +247,22 @@ impl World {
             self.inbox.entry(to).or_default().push(stanza);
             return;
         };
-        match service::route(&stanza, &site.policy) {
+        let clock = service::Clock { now: self.now, started: STARTED };
+        match service::route(&stanza, &site.policy, clock) {
             Route::Answer(answers) => self.queue.extend(answers),
             Route::Room(room) => self.input(&link.1, &room, Input::Stanza(stanza)),
-            Route::List { .. } => self.list(&link.1, &stanza),
+            Route::Rooms(_) => self.list(&link.1, &stanza),
+            Route::Activity { .. } => {}
+            // Whoever hosts the rooms does the rest.
+            other => panic!("not in this world: {other:?}"),
         }
     }
 
     fn list(&mut self, domain: &str, stanza: &Stanza) {
+        let public = |listed: &dmuc_core::storage::Listed| {
+            let card = listed.card.as_deref().and_then(dmuc_core::record::Card::read);
+            card.is_some_and(|card| card.public)
+        };
         let listed: Vec<_> = self.sites[domain]
             .rooms
             .iter()
@@ -262,8 +274,11 @@ impl World {
                     card: node.disk.parts.get("card").cloned(),
                 })
             })
+            .filter(public)
             .collect();
-        self.queue.push_back(service::room_list(stanza, &listed));
+        let count = listed.len() as u64;
+        let page = dmuc_core::storage::DirectoryPage { rooms: listed, count, index: 0 };
+        self.queue.extend(service::room_list(stanza, Some(&page)));
     }
 
     fn node(&mut self, domain: &str, room: &Address) -> &mut Node {
@@ -321,6 +336,10 @@ impl World {
                     Some(at) => drop(node.timers.insert(timer, at)),
                     None => drop(node.timers.remove(&timer)),
                 },
+                Action::Missed { users } => drop(self.missed.insert(room.clone(), users.to_vec())),
+                Action::CaughtUp { users } => {
+                    self.missed.entry(room.clone()).or_default().retain(|user| !users.contains(user));
+                }
                 Action::Report { peer, what } => self.reports.push((peer, what)),
                 other => panic!("unexpected {other:?}"),
             }

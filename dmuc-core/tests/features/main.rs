@@ -2,6 +2,7 @@
 //! serves the room (docs/features.md).
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod activity;
 mod archive;
 mod commands;
 #[path = "../common/mod.rs"]
@@ -16,6 +17,7 @@ mod leaving;
 mod limits;
 mod lists;
 mod occupant_iq;
+mod operator;
 mod options;
 mod presence;
 mod registration;

@@ -38,6 +38,8 @@ pub(super) struct Awake {
     unsent: Unsent,
     asks: Asks,
     timers: Timers,
+    /// How many occupants others believe to be in.
+    counted: Option<usize>,
     /// Until when it stays awake unused.
     stay: Instant,
     /// There was a room and it is gone; what comes next meets its tombstone.
@@ -107,6 +109,7 @@ impl Awake {
             unsent: Unsent::new(shared.clone()),
             asks: Asks::default(),
             timers: Timers::default(),
+            counted: None,
             stay: Instant::now() + shared.tuning.hibernate_after,
             destroyed: false,
             shared: shared.clone(),
@@ -216,8 +219,20 @@ impl Awake {
         if asked && self.ledger.newest() == before && !self.outbox.is_empty() {
             cause.into_iter().for_each(|cause| self.ledger.owe(cause));
         }
-        self.destroyed |= existed && self.instance.is_vacant();
+        if existed && self.instance.is_vacant() {
+            self.destroyed = true;
+            self.shared.activity.forget(self.instance.jid());
+        }
+        self.count_occupants();
         self.start_asks();
+    }
+
+    fn count_occupants(&mut self) {
+        let occupants = self.instance.occupants();
+        if self.counted != Some(occupants) {
+            self.counted = Some(occupants);
+            self.shared.headcount.note(self.instance.jid(), u32::try_from(occupants).unwrap_or(u32::MAX));
+        }
     }
 
     fn carry_out(&mut self, action: Action, cause: Option<&Cause>) {
@@ -230,6 +245,8 @@ impl Awake {
             }
             Action::Ask { id, query } => self.asks.add(id, query, self.ledger.newest(), cause.cloned()),
             Action::SetTimer { timer, at } => self.timers.set(timer, at),
+            Action::Missed { users } => self.shared.tell_of_activity(self.instance.jid(), users),
+            Action::CaughtUp { users } => self.shared.activity.caught_up(self.instance.jid(), &users),
             Action::Report { peer, what } => self.report(&peer, what),
             other => warn!(?other, "an action that this service does not know"),
         }

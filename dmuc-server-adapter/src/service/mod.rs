@@ -22,11 +22,15 @@
 //! }
 //! ```
 
+mod activity;
+mod admin;
 mod asks;
 mod awake;
 mod board;
 mod committer;
+mod directory;
 mod errors;
+mod headcount;
 mod leases;
 mod ledger;
 mod limited;
@@ -44,12 +48,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dmuc_core::io::{Cause, Input};
 use dmuc_core::policy::ServicePolicy;
-use dmuc_core::service::{Route, room_list, route};
+use dmuc_core::service::{Clock, Route, route};
 use dmuc_core::stanza::Outbound;
 use dmuc_core::storage::{Storage, StoreError};
-use dmuc_core::{Address, Stanza};
+use dmuc_core::{Address, Millis, Stanza};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
@@ -80,6 +84,12 @@ struct Shared {
     lists: Semaphore,
     limited: limited::Limited,
     errors: errors::Errors,
+    headcount: headcount::Headcount,
+    activity: activity::Activity,
+    admin: admin::Desk,
+    /// An administrator wants the service to end.
+    stop_asked: Notify,
+    started: Millis,
 }
 
 impl Service {
@@ -108,6 +118,11 @@ impl Service {
             lists: Semaphore::new(tuning.lists_max),
             limited: limited::Limited::default(),
             errors: errors::Errors::default(),
+            headcount: headcount::Headcount::default(),
+            activity: activity::Activity::default(),
+            admin: admin::Desk::new()?,
+            stop_asked: Notify::default(),
+            started: timers::now(),
             storage,
             host,
             tuning,
@@ -139,6 +154,11 @@ impl Service {
     /// Reads the peer rules from the store now rather than at the next turn.
     pub async fn refresh_peers(&self) {
         self.shared.board.refresh(&*self.shared.storage).await;
+    }
+
+    /// Resolves when an administrator has told the service to end, by command; it is up to the caller to do so.
+    pub async fn stop_asked(&self) {
+        self.shared.stop_asked.notified().await;
     }
 
     /// Stops: takes nothing more, deals with what has been taken, waits for the store and the host, gives the rooms
@@ -175,15 +195,20 @@ impl MucModule for Service {
             }
             return Accepted::Taken;
         }
-        match route(&stanza, &policy) {
+        let clock = Clock { now: timers::now(), started: self.shared.started };
+        match route(&stanza, &policy, clock) {
             Route::Answer(answers) => answers.into_iter().for_each(|answer| self.shared.answer(Some(answer))),
-            Route::List { after, max } => self.shared.list(stanza, after, max),
+            Route::Rooms(wanted) => self.shared.list(stanza, wanted),
+            Route::Search(search) => self.shared.search(stanza, *search),
+            Route::Command => self.shared.command(stanza),
+            Route::Activity { wanted } => self.shared.follow_activity(&stanza, wanted),
             Route::Room(room) => return self.shared.post(&room, stanza),
         }
         Accepted::Taken
     }
 
     fn session_closed(&self, jid: &Address) {
+        self.shared.activity.unfollow(jid);
         for room in self.shared.sessions.close(jid) {
             if self.shared.rooms.post(&self.shared, &room, Input::SessionClosed(jid.clone())).is_err() {
                 warn!(%room, "a session ended, and its room has no place for the news");
@@ -222,26 +247,17 @@ impl Shared {
         }
     }
 
-    /// Lists rooms from the store, in a task of its own.
-    fn list(self: &Arc<Self>, request: Stanza, after: Option<Address>, max: u32) {
+    /// Does what the store is needed for in a task of its own, and sends the answer.
+    fn answer_later<F>(self: &Arc<Self>, request: &Stanza, work: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = Option<Stanza>> + Send + 'static,
+    {
         let Some(alive) = self.rooms.token() else { return self.answer(request.error(&task::try_later())) };
-        let shared = self.clone();
+        let (shared, work) = (self.clone(), work(self.clone()));
         self.runtime.spawn(async move {
-            let answer = shared.listing(&request, after.as_ref(), max).await;
-            shared.answer(answer);
+            shared.answer(work.await);
             drop(alive);
         });
-    }
-
-    async fn listing(&self, request: &Stanza, after: Option<&Address>, max: u32) -> Option<Stanza> {
-        let Ok(_permit) = self.lists.try_acquire() else { return request.error(&task::try_later()) };
-        match self.storage.list(self.board.now().domain.as_str(), after, max).await {
-            Ok(listed) => Some(room_list(request, &listed)),
-            Err(error) => {
-                warn!(error = %chain(&error), "rooms not listed");
-                request.error(&task::try_later())
-            }
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A host that remembers what it was given, and a store that fails when told to.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "shared by several test files")]
 
+pub mod desk;
 pub mod store;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use dmuc_core::event::Position;
 use dmuc_core::policy::PeerRule;
 use dmuc_core::storage::{
-    ArchiveQuery, Change, Entry, Found, Frontier, HistoryStore, Lease, Listed, LogEntry, Page, PeerPolicy,
-    Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone, card_field,
+    ArchiveQuery, Change, Directory, DirectoryPage, Entry, Found, Frontier, HistoryStore, Lease, Listed,
+    LogEntry, Page, PeerPolicy, Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind,
+    Tombstone, card_field,
 };
 use dmuc_core::{Address, Millis};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -243,6 +244,13 @@ impl Room for TestStore {
             card.into_iter().for_each(|card| *counts.entry(card_field(card, field)).or_default() += 1);
         }
         Ok(counts)
+    }
+
+    /// All of it: these tests do not page.
+    async fn directory(&self, domain: &str, _: &Directory) -> Result<Option<DirectoryPage>, StoreError> {
+        let mut rooms = self.list(domain, None, u32::MAX).await?;
+        rooms.retain(|room| room.card.as_ref().is_some_and(|card| card.contains("\"public\":true")));
+        Ok(Some(DirectoryPage { count: rooms.len() as u64, index: 0, rooms }))
     }
 }
 

@@ -9,7 +9,8 @@ use super::mistake::{Mistake, Place, suggestion};
 use super::section::{Entry, Section};
 
 /// Sections of single keys. `[[peer]]` may be there many times.
-const SECTIONS: [&str; 7] = ["service", "component", "store", "log", "limits", "rates", "defaults"];
+const SECTIONS: [&str; 8] =
+    ["service", "contact", "component", "store", "log", "limits", "rates", "defaults"];
 /// Variables of this prefix belong to the tests of the workspace.
 const TESTS: &str = "TEST_";
 

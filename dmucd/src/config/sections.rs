@@ -1,11 +1,11 @@
 //! The keys of each section: what they are called, what they may be, what holds without them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use dmuc_core::Address;
-use dmuc_core::policy::{PeerRule, ServicePolicy, parent_domain};
+use dmuc_core::policy::{CONTACT_PURPOSES, PeerRule, ServicePolicy, parent_domain};
 use dmuc_core::rate::{Rate, Rates};
 use dmuc_core::room::config::Config;
 use dmuc_server_adapter::host::Secret;
@@ -29,6 +29,7 @@ pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     let mut tuning = Tuning::default();
     let (wire, stop_within) = read_limits(document.section("limits"), &mut policy, &mut tuning);
     policy.rates = read_rates(document.section("rates"));
+    policy.contacts = read_contacts(document.section("contact"));
     policy.defaults = read_defaults(document.section("defaults"));
     policy.peers = read_peers(document).into_iter().collect();
     let component = component.filter(|_| complete)?;
@@ -61,6 +62,24 @@ fn read_service(mut section: Section<'_, '_>) -> Option<ServicePolicy> {
     };
     section.finish();
     domain.map(|_| policy)
+}
+
+/// Addresses by purpose (XEP-0157).
+fn read_contacts(mut section: Section<'_, '_>) -> BTreeMap<String, Vec<String>> {
+    let uris = |texts: Vec<String>| match texts.iter().find(|text| !is_uri(text)) {
+        Some(text) => Err(format!("`{text}` is no URI, as \"mailto:abuse@example.org\" is")),
+        None => Ok(texts),
+    };
+    let read = CONTACT_PURPOSES.map(|purpose| Some((purpose.to_owned(), section.checked(purpose, uris)?)));
+    section.finish();
+    read.into_iter().flatten().filter(|(_, addresses)| !addresses.is_empty()).collect()
+}
+
+fn is_uri(text: &str) -> bool {
+    let scheme = text.split_once(':').map_or("", |(scheme, rest)| if rest.is_empty() { "" } else { scheme });
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && !text.contains(char::is_whitespace)
 }
 
 fn read_component(mut section: Section<'_, '_>) -> Option<Component> {
