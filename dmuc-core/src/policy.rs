@@ -237,6 +237,8 @@ pub struct ServicePolicy {
     pub rooms_max: u32,
     /// Most rooms that one user may have created (XEP-0045 §13.6).
     pub rooms_per_user_max: u32,
+    /// Most rooms that one user may be in at once.
+    pub rooms_at_once_max: usize,
     /// How fast others may go on.
     pub rates: Rates,
     /// Longest nick in characters.
@@ -297,6 +299,7 @@ impl ServicePolicy {
             shadows_here: BTreeMap::new(),
             rooms_max: 1_000_000,
             rooms_per_user_max: 1000,
+            rooms_at_once_max: 500,
             rates: Rates::default(),
             nick_chars_max: 64,
             occupants_max: 10_000,

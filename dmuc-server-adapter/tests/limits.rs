@@ -50,3 +50,60 @@ async fn one_who_is_told_no_more_keeps_nobody_from_being_told() {
     world.service.shutdown().await;
     assert_eq!(errors(&world, "hag66"), 5);
 }
+
+#[tokio::test]
+async fn one_can_be_in_so_many_rooms_at_once() {
+    let world = world(|policy| policy.rooms_at_once_max = 3).await;
+    for room in ["a", "b", "c"] {
+        world.joined("hag66", room).await;
+    }
+    world.join("hag66", "d");
+    world.until("refused", |world| errors(world, "hag66") == 1).await;
+    assert_eq!(world.refused("hag66").len(), 1, "with resource-constraint (wait)");
+    world.joined("wiccarocks", "d").await;
+    world.join("hag66", "c");
+    world.leave("hag66", "a");
+    let left = |world: &World| world.got("hag66").iter().any(|stanza| stanza.ty() == "unavailable");
+    world.until("gone", left).await;
+    world.joined("hag66", "d").await;
+    assert_eq!(errors(&world, "hag66"), 1, "who is in is not refused, and there was place again");
+}
+
+#[tokio::test]
+async fn a_room_that_ends_lets_everybody_into_another() {
+    let world = world(|policy| policy.rooms_at_once_max = 1).await;
+    world.joined("crone1", "a").await;
+    world.joined("hag66", "a").await;
+    world.handle(&format!(
+        "<iq type='set' id='d' from='crone1@shakespeare.lit/x' to='a@{CHAT}'>\
+         <query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query></iq>"
+    ));
+    let left = |world: &World| world.got("hag66").iter().any(|stanza| stanza.ty() == "unavailable");
+    world.until("gone", left).await;
+    world.joined("hag66", "b").await;
+    assert_eq!(errors(&world, "hag66"), 0);
+}
+
+#[tokio::test]
+async fn rooms_are_counted_from_the_store_and_as_they_come_and_go() {
+    let store = Arc::default();
+    let governed = |store: &Arc<common::TestStore>| {
+        let mut policy = ServicePolicy::new(&jid(CHAT));
+        (policy.lock_new_rooms, policy.defaults.persistent, policy.rooms_per_user_max) = (false, true, 2);
+        World::governed(store.clone(), Tuning::default(), policy)
+    };
+    let world = governed(&store).await;
+    world.joined("hag66", "a").await;
+    world.joined("hag66", "b").await;
+    world.service.shutdown().await;
+    let world = governed(&store).await;
+    world.join("hag66", "c");
+    world.until("refused", |world| world.refused("hag66").len() == 1).await;
+    assert_eq!(store.rooms(), 2);
+    world.handle(&format!(
+        "<iq type='set' id='d' from='hag66@shakespeare.lit/x' to='a@{CHAT}'>\
+         <query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query></iq>"
+    ));
+    world.until("destroyed", |world| world.got("hag66").iter().any(|stanza| stanza.ty() == "result")).await;
+    world.joined("hag66", "c").await;
+}

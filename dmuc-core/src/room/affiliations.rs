@@ -1,6 +1,7 @@
 //! The affiliation list: long-lived standing of users and domains, minted by the source.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,8 @@ pub struct Affiliations {
     entries: BTreeMap<Address, Standing>,
     /// Who has reserved a nick; asked on every join.
     nicks: BTreeMap<NickKey, Address>,
+    /// The same by what the nicks look like.
+    looks: BTreeMap<Arc<str>, BTreeSet<Address>>,
     /// Who waits to be registered with a nick.
     wishes: BTreeMap<NickKey, Address>,
     /// The newest `changed` of all entries.
@@ -67,10 +70,14 @@ impl Affiliations {
     /// Sets an entry.
     pub fn set(&mut self, jid: Address, standing: Standing) {
         let (old, new) = (self.entries.get(&jid).and_then(Standing::nick_key), standing.nick_key());
-        if let Some(old) = old.filter(|key| self.nicks.get(key) == Some(&jid)) {
-            self.nicks.remove(&old);
+        if let Some(old) = old {
+            self.looks.get_mut(old.look()).map(|alike| alike.remove(&jid));
+            if self.nicks.get(&old) == Some(&jid) {
+                self.nicks.remove(&old);
+            }
         }
         if let Some(new) = new {
+            self.looks.entry(new.look().clone()).or_default().insert(jid.clone());
             self.nicks.insert(new, jid.clone());
         }
         let wished = |standing: &Standing| standing.wish.as_ref().map(|wish| wish.nick.key());
@@ -136,6 +143,11 @@ impl Affiliations {
     #[must_use]
     pub fn holder_of(&self, key: &NickKey) -> Option<&Address> {
         self.nicks.get(key)
+    }
+
+    /// Who has reserved a nick that looks like this one, or is it.
+    pub fn holders_of_lookalikes(&self, key: &NickKey) -> impl Iterator<Item = &Address> {
+        self.looks.get(key.look()).into_iter().flatten()
     }
 
     /// Who waits to be registered with a nick.

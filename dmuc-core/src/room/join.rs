@@ -125,7 +125,18 @@ impl Instance {
         if held || reserved {
             return Err(StanzaError::new(Condition::Conflict).because("That nickname is taken."));
         }
+        if !room.config.lookalike_nicks && self.is_imitation(key, bare) {
+            return Err(
+                StanzaError::new(Condition::Conflict).because("That looks like a nickname that is taken.")
+            );
+        }
         Ok(())
+    }
+
+    fn is_imitation(&self, key: &NickKey, bare: &Address) -> bool {
+        let room = self.room();
+        room.occupants.lookalikes(key).any(|occupant| occupant.jid.as_ref() != Some(bare))
+            || room.affiliations.holders_of_lookalikes(key).any(|holder| holder != bare)
     }
 
     /// A nick out of the resource of an occupant JID.

@@ -1,5 +1,6 @@
 //! Who is in the room, at this instance and at others.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -80,6 +81,8 @@ impl Occupant {
 pub struct Occupants {
     all: BTreeMap<OccupantId, Seat>,
     sessions: HashMap<Address, OccupantId>,
+    /// By what their nicks look like.
+    looks: BTreeMap<Arc<str>, BTreeSet<OccupantId>>,
     here: Arc<str>,
     audience: Option<Audience>,
     /// Rises with everybody who comes or goes.
@@ -141,6 +144,7 @@ impl Occupants {
             self.aliased.insert(id.clone());
         }
         self.faceless.insert(id.clone());
+        self.looks.entry(id.key.look().clone()).or_default().insert(id.clone());
         self.all.insert(id, Seat { occupant, face: None });
         self.audience = None;
         self.generation += 1;
@@ -174,6 +178,12 @@ impl Occupants {
         self.generation += 1;
         self.faceless.remove(id);
         self.aliased.remove(id);
+        if let Entry::Occupied(mut alike) = self.looks.entry(id.key.look().clone()) {
+            alike.get_mut().remove(id);
+            if alike.get().is_empty() {
+                alike.remove();
+            }
+        }
         Some(occupant)
     }
 
@@ -220,6 +230,11 @@ impl Occupants {
             self.all.range(from..).take_while(move |(id, _)| id.key == *key).map(|(_, seat)| &seat.occupant);
         let here = self.here.clone();
         ours.into_iter().chain(others.filter(move |occupant| occupant.home != here))
+    }
+
+    /// The occupants shown under a nick that looks like this one, or is it.
+    pub fn lookalikes(&self, key: &NickKey) -> impl Iterator<Item = &Occupant> {
+        self.looks.get(key.look()).into_iter().flatten().filter_map(|id| self.get(id))
     }
 
     /// The occupant shown under a nick.

@@ -333,3 +333,48 @@ fn a_full_service_takes_no_shadows() {
     assert_eq!(error(refused), Some(all(1)[0].clone()));
     assert!(refused.to_xml().contains("<retry xmlns='urn:xmpp:dmuc:sync:0' after='600'/>"));
 }
+
+#[test]
+fn nicks_that_look_like_anothers_are_an_option_and_other_spellings_are_not() {
+    let lookalike = "str\u{430}nger";
+    let option = "{urn:xmpp:dmuc:sync:0}lookalike_nicks";
+    for (options, may) in [(&[][..], false), (&[(option, "1")], true), (&[(option, "0")], false)] {
+        everywhere(options, |stage| {
+            let (stranger, member, far) = (stage.stranger, stage.member, stage.far);
+            stage.gather(&[stranger]);
+            let conflict = ("conflict".to_owned(), "cancel".to_owned());
+            for nick in ["Stranger", " stranger ", "\u{ff33}tranger"] {
+                for user in [member, far] {
+                    stage.world.joins(user, &format!("{}/{nick}", stage.at(user)));
+                    assert_eq!(
+                        refusals(stage, user),
+                        std::slice::from_ref(&conflict),
+                        "{user} as {nick:?} with {options:?}"
+                    );
+                }
+            }
+            for user in [member, far] {
+                stage.world.joins(user, &format!("{}/{lookalike}", stage.at(user)));
+                let expected = if may { vec![] } else { vec![conflict.clone()] };
+                assert_eq!(refusals(stage, user), expected, "{user} with {options:?}");
+                stage.world.leaves(user, &format!("{}/{lookalike}", stage.at(user)));
+            }
+            stage.world.joins(stranger, &format!("{}/{lookalike}", stage.room));
+            assert_eq!(refusals(stage, stranger), [], "one may look like oneself");
+        });
+    }
+}
+
+#[test]
+fn a_reserved_nick_is_not_to_be_imitated() {
+    everywhere(&[], |stage| {
+        let item = "<item jid='hecate@macbeth.lit' nick='Hecate' affiliation='member'/>";
+        stage.asks("set", stage.owner, &format!("<query xmlns='{MUC_ADMIN}'>{item}</query>"));
+        for nick in ["hecate", "hec\u{430}te"] {
+            let to = stage.nick(nick);
+            stage.world.joins(stage.stranger, &to);
+            let refused = refusals(stage, stage.stranger);
+            assert_eq!(refused, [("conflict".to_owned(), "cancel".to_owned())], "{nick}");
+        }
+    });
+}

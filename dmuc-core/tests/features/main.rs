@@ -20,6 +20,7 @@ mod occupant_iq;
 mod operator;
 mod options;
 mod presence;
+mod refusals;
 mod registration;
 mod retraction;
 mod stage;

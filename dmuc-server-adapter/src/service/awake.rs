@@ -23,6 +23,7 @@ use super::ledger::Ledger;
 use super::rooms::Mailbox;
 use super::timers::{self, Timers};
 use super::unsent::Unsent;
+use super::visits::Inside;
 use super::{Shared, task};
 
 /// One room in memory.
@@ -33,6 +34,7 @@ pub(super) struct Awake {
     lease: Option<HeldLease>,
     revision: Revision,
     card: Counted,
+    inside: Inside,
     ledger: Ledger,
     outbox: Outbox,
     unsent: Unsent,
@@ -97,12 +99,15 @@ impl Awake {
         found: Option<(HeldLease, Found)>,
     ) -> Self {
         let (lease, found) = found.unzip();
+        let domain = policy.borrow().domain.clone();
+        let inside = Inside::of(&shared.visits, &domain, instance.jid(), found.as_ref());
         let card = found.as_ref().and_then(|found| Card::read(found.parts.get("card")?));
         Self {
             instance,
             policy,
             lease,
             revision: found.as_ref().map(|found| found.revision).unwrap_or_default(),
+            inside,
             card: Counted { durable: card.clone(), counted: card },
             ledger: Ledger::default(),
             outbox: Outbox::default(),
@@ -237,7 +242,10 @@ impl Awake {
 
     fn carry_out(&mut self, action: Action, cause: Option<&Cause>) {
         match action {
-            Action::Commit { id, changes, cause } => self.ledger.add(id, changes, cause),
+            Action::Commit { id, changes, cause } => {
+                self.inside.note(&self.shared.visits, &changes);
+                self.ledger.add(id, changes, cause);
+            }
             Action::Send { out, after } => {
                 if let Some(out) = self.outbox.push(out, after) {
                     self.unsent.send(out);
@@ -336,6 +344,7 @@ impl Awake {
         task::log_failure(&self.shared, self.instance.jid(), "room dropped to its record", error);
         self.outbox.fail();
         self.recount(self.card.durable.clone());
+        self.inside.forget(&self.shared.visits);
         let causes = self.ledger.fail().into_iter().chain(self.asks.fail());
         for refusal in causes.filter_map(|cause| cause.refusal(&task::try_later())) {
             self.unsent.send(Outbound::One(Box::new(refusal)));

@@ -42,6 +42,7 @@ mod task;
 mod timers;
 mod tuning;
 mod unsent;
+mod visits;
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,6 +80,7 @@ struct Shared {
     board: board::Board,
     rooms: rooms::Rooms,
     sessions: sessions::Sessions,
+    visits: visits::Visits,
     leases: Arc<leases::Leases>,
     committer: mpsc::Sender<committer::Job>,
     lists: Semaphore,
@@ -115,6 +117,7 @@ impl Service {
         let shared = Arc::new(Shared {
             rooms: rooms::Rooms::new(token, tuning.mailbox_max, tuning.rooms_awake_max),
             sessions: sessions::Sessions::new(host.capabilities().reports_sessions),
+            visits: visits::Visits::default(),
             lists: Semaphore::new(tuning.lists_max),
             limited: limited::Limited::default(),
             errors: errors::Errors::default(),
@@ -235,6 +238,10 @@ impl Shared {
     }
 
     fn post(self: &Arc<Self>, room: &Address, stanza: Stanza) -> Accepted {
+        if let Some(refusal) = self.visits.refusal(&self.board.now(), &stanza, room) {
+            self.answer(Some(refusal));
+            return Accepted::Taken;
+        }
         self.sessions.note(&stanza, room);
         let cause = Cause::of(&stanza);
         match self.rooms.post(self, room, Input::Stanza(stanza)) {

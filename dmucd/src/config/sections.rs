@@ -142,6 +142,7 @@ fn read_limits(
 fn read_room_limits(section: &mut Section<'_, '_>, policy: &mut ServicePolicy) {
     policy.rooms_max = count(section, "rooms", 1, policy.rooms_max);
     policy.rooms_per_user_max = count(section, "rooms-per-user", 0, policy.rooms_per_user_max);
+    policy.rooms_at_once_max = size(section, "rooms-at-once", 1, policy.rooms_at_once_max);
     policy.nick_chars_max = size(section, "nick-chars", 1, policy.nick_chars_max);
     policy.occupants_max = count(section, "occupants", 1, policy.occupants_max);
     policy.id_bytes_max = size(section, "id-bytes", 64, policy.id_bytes_max);

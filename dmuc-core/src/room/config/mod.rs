@@ -21,6 +21,7 @@ mod lang;
 mod lists;
 mod lock_nicks;
 mod logging;
+mod lookalike_nicks;
 mod max_users;
 mod members_by_default;
 mod members_only;
@@ -111,6 +112,8 @@ pub struct Config {
     pub contacts: Vec<Address>,
     /// The hats that it has to give, by URI (no registered field).
     pub hats: BTreeMap<String, Hat>,
+    /// Whether a nick may look like another's (no registered field).
+    pub lookalike_nicks: bool,
     /// Lives on several services at once (`muc#roomconfig_distributed`, XEP-0281).
     pub distributed: bool,
 }
@@ -145,6 +148,7 @@ impl Default for Config {
             allow_subscription: false,
             contacts: Vec::new(),
             hats: BTreeMap::new(),
+            lookalike_nicks: false,
             distributed: false,
         }
     }
@@ -222,6 +226,7 @@ pub static OPTIONS: &[&dyn RoomOption] = &[
     &allow_subscription::OPTION,
     &contacts::OPTION,
     &hats::OPTION,
+    &lookalike_nicks::OPTION,
     &distributed::OPTION,
 ];
 

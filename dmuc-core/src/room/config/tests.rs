@@ -100,6 +100,7 @@ fn any_config(rng: &mut impl Rng) -> Config {
         allow_subscription: flag(30),
         contacts: (0..bits % 3).map(any_contact).collect(),
         hats: (0..bits % 4).map(any_hat).collect(),
+        lookalike_nicks: flag(16),
         distributed: flag(13),
     }
 }
