@@ -139,6 +139,17 @@ pub enum MayCreate {
     Admins,
 }
 
+/// What becomes of presence that enters a room as groupchat 1.0 did, without an extension that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Groupchat1 {
+    /// It comes from a client that has lost track, and is told so (XEP-0045 §7.2.17).
+    #[default]
+    Refuse,
+    /// It is a wish to enter.
+    Accept,
+}
+
 /// Which rooms are distributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -221,6 +232,8 @@ pub struct ServicePolicy {
     pub lock_new_rooms: bool,
     /// Where the logs of a room with public logging are read, `{room}` standing for its name.
     pub logs_url: Option<String>,
+    /// Whether clients that speak groupchat 1.0 may enter.
+    pub groupchat_1: Groupchat1,
     /// Which rooms are distributed.
     pub distribute: Distribute,
     /// When shadows are asked for.
@@ -291,6 +304,7 @@ impl ServicePolicy {
             defaults: Config::default(),
             lock_new_rooms: true,
             logs_url: None,
+            groupchat_1: Groupchat1::default(),
             distribute: Distribute::default(),
             replicate: Replicate::default(),
             redirect: Redirect::default(),

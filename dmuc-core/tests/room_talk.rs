@@ -173,7 +173,7 @@ fn visitors_are_heard_once_they_have_voice() {
     world.says(HAG, COVEN, "heard");
     assert_eq!(bodies(&world.got(CRONE)), ["heard"]);
     world.leaves(HAG, THIRD).joins(HAG, THIRD);
-    assert_eq!(roster(&world.got(HAG))["thirdwitch"].1, "visitor", "for one visit only");
+    assert_eq!(roster(&world.got(HAG))["thirdwitch"].1, "participant", "for the next visit as well");
 }
 
 #[test]

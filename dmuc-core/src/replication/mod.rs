@@ -16,7 +16,7 @@ mod push;
 pub(crate) mod redirect;
 mod retry;
 mod shadow;
-mod source;
+pub(crate) mod source;
 mod vcard;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Moderator and admin use cases (XEP-0045 §8, §9): lists, and changes of role and affiliation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minidom::Element;
 
@@ -126,11 +126,15 @@ impl Instance {
 
     fn affiliation_items(&self, affiliation: Affiliation) -> Vec<El> {
         let listed = self.room().affiliations.with(affiliation);
+        // Who has reserved no nick is known by the one that they are in with (XEP-0045 §9.5).
+        let occupants = self.room().occupants.iter();
+        let shown: BTreeMap<&Address, &str> =
+            occupants.filter_map(|occupant| Some((occupant.jid.as_ref()?, occupant.nick.as_str()))).collect();
         let item = |(jid, standing): (&Address, &super::affiliations::Standing)| {
             let item = El::new("item", ns::MUC_ADMIN)
                 .attr("affiliation", affiliation.as_str())
                 .attr("jid", jid.as_str())
-                .attr_opt("nick", standing.nick.as_deref());
+                .attr_opt("nick", standing.nick.as_deref().or_else(|| shown.get(jid).copied()));
             match &standing.reason {
                 Some(reason) => item.child(El::new("reason", ns::MUC_ADMIN).text(reason)),
                 None => item,

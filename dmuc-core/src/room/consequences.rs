@@ -12,7 +12,7 @@ use crate::room::admin::{Actor, Order};
 use crate::room::affiliations::Standing;
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
-use crate::room::roles::Affiliation;
+use crate::room::roles::{Affiliation, Role};
 use crate::stanza::Payload;
 
 /// Who did what, as shown to the room.
@@ -91,6 +91,7 @@ impl Instance {
         minted.into_iter().for_each(|before| self.push_affiliations(before));
         let versions = self.version_step(since);
         versions.iter().for_each(|step| self.tell_of_absent(&moved, step));
+        self.tell_others_of_absent(&moved);
         for (id, (was, deed)) in concerned {
             self.reconsider(&id, &was, &Deed { versions: versions.clone(), ..deed }, 321);
         }
@@ -171,15 +172,28 @@ impl Instance {
         seen.iter().for_each(|(id, was)| self.reconsider(id, was, &deed, 322));
     }
 
-    /// A role that was granted for a visit ends with it; only the source keeps the list.
+    /// A role that was granted for a visit ends with it, but for who has voice in a moderated room (XEP-0045 §5.1);
+    /// only the source keeps the list.
     pub(crate) fn end_granted_role(&mut self, jid: &Address) {
-        let granted = self.room().affiliations.granted_role(jid).is_some();
-        if !granted || !self.is_source() || !self.room().occupants.matching(jid).is_empty() {
+        let room = self.room();
+        let ends = |granted| !room.config.moderated || granted == Role::Moderator;
+        let ends = room.affiliations.granted_role(jid).is_some_and(ends);
+        if !ends || !self.is_source() || !self.room().occupants.matching(jid).is_empty() {
             return;
         }
         let Some(standing) = self.room().affiliations.entry(jid).cloned() else { return };
         let standing = Standing { role: None, ..standing };
         self.mint_standings(vec![(jid.clone(), standing, Deed::default())]);
+    }
+}
+
+impl Instance {
+    /// The same for all who are not in, once the room is moderated no longer.
+    pub(crate) fn end_granted_roles(&mut self) {
+        let list = self.room().affiliations.iter();
+        let granted = list.filter(|(_, standing)| standing.role.is_some()).map(|(jid, _)| jid.clone());
+        let granted: Vec<Address> = granted.collect();
+        granted.iter().for_each(|jid| self.end_granted_role(jid));
     }
 }
 

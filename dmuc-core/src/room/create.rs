@@ -9,7 +9,7 @@ use crate::adhoc::Sessions;
 use crate::clock::Hlc;
 use crate::instance::{Instance, RoomState};
 use crate::ns;
-use crate::policy::Distribute;
+use crate::policy::{Distribute, Groupchat1};
 use crate::questions::Questions;
 use crate::record::{Head, Subject, part};
 use crate::replication::Replication;
@@ -30,11 +30,7 @@ impl Instance {
     /// A stanza for an address without a room: the wish to enter creates one.
     pub(crate) fn handle_vacant(&mut self, stanza: &Stanza) {
         match (stanza.kind, stanza.ty()) {
-            (Kind::Presence, "")
-                if is_muc_join(stanza) || stanza.to.as_ref().is_none_or(Address::is_bare) =>
-            {
-                self.handle_creation(stanza);
-            }
+            (Kind::Presence, "") if self.is_arrival(stanza) => self.handle_creation(stanza),
             (Kind::Presence, "") => self.tell_that_it_is_out(stanza),
             (Kind::Presence, "unavailable" | "probe") => {}
             _ => self.turn.refuse(stanza, self.vacancy()),
@@ -45,10 +41,18 @@ impl Instance {
         match self.admit_creation(stanza) {
             Err(refusal) => self.refuse_entry(stanza, &refusal),
             Ok(creator) => {
-                self.create(&creator);
+                // Whoever speaks groupchat 1.0 could never open it.
+                self.create(&creator, self.policy.lock_new_rooms && is_muc_join(stanza));
                 self.handle_join(stanza, true);
             }
         }
+    }
+
+    /// Whether presence of somebody who is not in is a wish to enter (XEP-0045 §7.2.1, §7.2.17).
+    pub(crate) fn is_arrival(&self, stanza: &Stanza) -> bool {
+        is_muc_join(stanza)
+            || self.policy.groupchat_1 == Groupchat1::Accept
+            || stanza.to.as_ref().is_none_or(Address::is_bare)
     }
 
     /// What is left of the room that was here, as long as the address may not be used again.
@@ -104,12 +108,12 @@ impl Instance {
     }
 
     /// Brings a room to life with us as its source.
-    pub(crate) fn create(&mut self, owner: &Address) {
+    pub(crate) fn create(&mut self, owner: &Address, locked: bool) {
         let uid = self.fresh_uid();
         let mut head = self.fresh_head(uid, self.policy.domain.clone());
         head.source = Some(self.jid.clone());
         head.creator = Some(owner.clone());
-        head.locked = self.policy.lock_new_rooms;
+        head.locked = locked;
         head.aff = 1;
         let mut config = self.policy.defaults.clone();
         config.distributed |= self.policy.distribute == Distribute::All;
@@ -117,7 +121,7 @@ impl Instance {
         let standing = Standing { affiliation: Affiliation::Owner, n: 1, changed: 1, ..Standing::default() };
         self.turn.put(&part::affiliation(owner), &standing);
         self.room_mut().affiliations.set(owner.clone(), standing);
-        if !self.policy.lock_new_rooms {
+        if !locked {
             self.place_at_once();
         }
     }

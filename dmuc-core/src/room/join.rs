@@ -1,6 +1,7 @@
 //! Entering a room (XEP-0045 §7.2): admission as an ordered list of checks, then the entry itself.
 
-use xmpp_parsers::muc::muc::Muc;
+use minidom::Element;
+use xmpp_parsers::muc::muc::{History, Muc};
 
 use crate::address::Address;
 use crate::clock::Millis;
@@ -154,7 +155,7 @@ impl Instance {
 
     /// A presence of somebody who is not in, with the wish to enter.
     pub(crate) fn handle_join(&mut self, stanza: &Stanza, creates: bool) {
-        let join: Muc = stanza.child("x", ns::MUC).and_then(Payload::typed).unwrap_or_default();
+        let join = stanza.child("x", ns::MUC).map(read_join).unwrap_or_default();
         match self.admit(stanza, join.password.clone(), creates) {
             Err(refusal) => self.refuse_entry(stanza, &refusal),
             Ok(nick) => match self.destination(stanza) {
@@ -299,6 +300,24 @@ impl Instance {
     pub(crate) fn age(&self, then: Millis) -> u64 {
         self.turn.now.since(then)
     }
+}
+
+/// What a wish to enter says. An attribute of its `<history/>` that cannot be read limits nothing, and keeps nobody out.
+fn read_join(x: &Payload) -> Muc {
+    x.typed().or_else(|| x.element().ok().map(|x| read_loosely(&x))).unwrap_or_default()
+}
+
+fn read_loosely(x: &Element) -> Muc {
+    let history = x.get_child("history", ns::MUC).map(|history| {
+        let number = |name: &str| history.attr(name).and_then(|text| text.parse().ok());
+        History {
+            maxchars: number("maxchars"),
+            maxstanzas: number("maxstanzas"),
+            seconds: number("seconds"),
+            since: history.attr("since").and_then(|text| text.parse().ok()),
+        }
+    });
+    Muc { password: x.get_child("password", ns::MUC).map(Element::text), history }
 }
 
 fn sender(stanza: &Stanza) -> Result<&Address, StanzaError> {

@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::instance::Instance;
+use crate::replication::source::error_condition;
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
 use crate::stanza::{Kind, Stanza};
@@ -24,13 +25,21 @@ impl Instance {
 
     /// What was sent to a client came back: it is a ghost (status 333), unless the error is of another kind.
     pub(crate) fn handle_bounce(&mut self, stanza: &Stanza) {
+        self.remove_ghost(stanza, &GHOSTLY);
+    }
+
+    /// The same of a private message, which may be unwelcome: whoever blocks its sender says `service-unavailable` as
+    /// well (XEP-0191 §3.1).
+    pub(crate) fn handle_unwelcome(&mut self, stanza: &Stanza) {
+        self.remove_ghost(stanza, GHOSTLY.split_last().map_or(&[], |(_, lost)| lost));
+    }
+
+    fn remove_ghost(&mut self, stanza: &Stanza, conditions: &[&str]) {
         let Some(from) = &stanza.from else { return };
-        let gone = match stanza.child("error", crate::ns::STANZA) {
-            Some(error) => error.element().is_ok_and(|error| {
-                GHOSTLY.iter().any(|condition| error.has_child(*condition, crate::ns::ERRORS))
-            }),
+        let gone = match error_condition(stanza) {
+            Some(condition) => conditions.contains(&condition.as_str()),
             // Some clients say so little, and mean that they are gone.
-            None => stanza.kind == Kind::Presence,
+            None => stanza.kind == Kind::Presence && stanza.child("error", crate::ns::STANZA).is_none(),
         };
         if gone {
             self.client_gone(from, Notice::codes(&[333]));

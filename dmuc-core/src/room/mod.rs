@@ -39,7 +39,6 @@ pub(crate) mod vcard;
 mod versions;
 pub(crate) mod voice;
 
-use crate::address::Address;
 use crate::instance::Instance;
 use crate::ns;
 use crate::room::create::is_muc_join;
@@ -110,7 +109,7 @@ impl Instance {
 
     /// Presence of somebody who is not in: a wish to enter, or a client that wrongly believes it is in.
     fn handle_arrival(&mut self, stanza: &Stanza) {
-        if is_muc_join(stanza) || stanza.to.as_ref().is_some_and(Address::is_bare) {
+        if self.is_arrival(stanza) {
             self.handle_join(stanza, false);
         } else {
             self.tell_that_it_is_out(stanza);
@@ -132,10 +131,8 @@ impl Instance {
     fn handle_message(&mut self, stanza: &Stanza) {
         let to_occupant = stanza.to.as_ref().is_some_and(|to| !to.is_bare());
         match (stanza.ty(), to_occupant) {
-            ("error", _) => {
-                self.return_to_writer(stanza);
-                self.handle_bounce(stanza);
-            }
+            ("error", _) if self.return_to_writer(stanza) => self.handle_unwelcome(stanza),
+            ("error", _) => self.handle_bounce(stanza),
             ("groupchat", _) => self.handle_groupchat(stanza),
             ("chat" | "normal" | "", true) => self.handle_private(stanza),
             ("normal" | "", false) => self.handle_room_message(stanza),

@@ -135,8 +135,12 @@ impl Instance {
         let room = self.room_mut();
         room.head.locked = false;
         room.head.cfg += 1;
+        let was_moderated = self.room().config.moderated;
         self.adopt_config(config);
         self.push_config();
+        if was_moderated {
+            self.end_granted_roles();
+        }
         self.place_at_once();
     }
 

@@ -47,13 +47,13 @@ impl Instance {
         }
     }
 
-    /// A message came back: whoever wrote it is told.
-    pub(crate) fn return_to_writer(&mut self, stanza: &Stanza) {
-        let (Some(from), Some(id)) = (&stanza.from, stanza.id.as_deref()) else { return };
-        let Some(error) = stanza.child("error", ns::STANZA) else { return };
-        if let Some(written) = self.room_mut().replication.returns.take(from, id) {
-            self.turn.send_opt(written.failure(veiled(error)));
-        }
+    /// A message came back: whoever wrote it is told; false if nobody is known to have.
+    pub(crate) fn return_to_writer(&mut self, stanza: &Stanza) -> bool {
+        let (Some(from), Some(id)) = (&stanza.from, stanza.id.as_deref()) else { return false };
+        let Some(error) = stanza.child("error", ns::STANZA) else { return false };
+        let Some(written) = self.room_mut().replication.returns.take(from, id) else { return false };
+        self.turn.send_opt(written.failure(veiled(error)));
+        true
     }
 }
 

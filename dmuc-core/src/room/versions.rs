@@ -1,6 +1,8 @@
 //! Affiliation versioning (XEP-0463): a client that keeps the lists is told on joining what has changed since, and then
 //! every change.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use xso::{AsXml, FromXml};
@@ -137,12 +139,40 @@ impl Instance {
         }
         let items = moved.iter().map(|(jid, affiliation)| item(jid, *affiliation).attr("role", "none"));
         let message = self.list_message(step, items);
+        let audience = self.clients_who_know_addresses(true);
+        self.turn.fan_out(&message, audience);
+    }
+
+    /// Tells the others of each change of somebody who is not in (XEP-0045 §10.3, §10.4, §10.6, §10.7).
+    pub(crate) fn tell_others_of_absent(&mut self, moved: &[(Address, Affiliation)]) {
+        let audience = self.clients_who_know_addresses(false);
+        for (jid, affiliation) in moved {
+            if self.room().occupants.matching(jid).is_empty() {
+                let message = self.absent_message(jid, *affiliation);
+                self.turn.fan_out(&message, audience.clone());
+            }
+        }
+    }
+
+    fn absent_message(&self, jid: &Address, affiliation: Affiliation) -> Stanza {
+        let reason = self.room().affiliations.entry(jid).and_then(|standing| standing.reason.as_deref());
+        let reason = reason.map(|reason| El::new("reason", ns::MUC_USER).text(reason));
+        let item = item(jid, affiliation).attr("role", "none").children(reason);
+        let banned = affiliation == Affiliation::Outcast;
+        let banned = banned.then(|| El::new("status", ns::MUC_USER).attr("code", "301"));
+        let x = El::new("x", ns::MUC_USER).child(item).children(banned);
+        Stanza::new(Kind::Message).with_from(&self.jid).with(x.payload())
+    }
+
+    /// The clients here that may know real addresses, and keep the lists or do not.
+    fn clients_who_know_addresses(&self, keep_lists: bool) -> Arc<[Address]> {
         let room = self.room();
         let knowing = room.occupants.local().filter(|occupant| room.config.whois.shows_to(occupant.role));
-        let keeping =
-            knowing.flat_map(|occupant| occupant.sessions.iter().filter(|session| session.keeps_lists));
-        let audience = keeping.filter_map(|session| session.jid.clone()).collect();
-        self.turn.fan_out(&message, audience);
+        let clients = knowing.flat_map(|occupant| &occupant.sessions);
+        clients
+            .filter(|client| client.keeps_lists == keep_lists)
+            .filter_map(|client| client.jid.clone())
+            .collect()
     }
 }
 

@@ -70,6 +70,19 @@ fn a_full_address_stands_for_its_bare_one() {
 }
 
 #[test]
+fn members_are_listed_with_the_nick_that_they_reserved_or_are_in_with() {
+    everywhere(&[], |stage| {
+        stage.gather(&[stage.member]);
+        let members = asks(stage, "get", stage.admin, "<item affiliation='member'/>").unwrap();
+        assert!(members.contains(&format!("{} member", bare(stage.member))), "{members:?}");
+        let reserve = format!("<item affiliation='member' jid='{}' nick='mab'/>", bare(stage.member));
+        assert_eq!(asks(stage, "set", stage.admin, &reserve), Ok(vec![]));
+        let members = asks(stage, "get", stage.admin, "<item affiliation='member'/>").unwrap();
+        assert!(members.contains(&format!("{} mab", bare(stage.member))), "{members:?}");
+    });
+}
+
+#[test]
 fn an_empty_nick_frees_the_reserved_one() {
     everywhere(&[], |stage| {
         let item = |nick: &str| format!("<item affiliation='member' jid='puck@shakespeare.lit'{nick}/>");

@@ -199,7 +199,6 @@ fn who_does_not_keep_the_lists_hears_nothing_of_versions() {
         for user in [stage.owner, stage.far] {
             let got = stage.got(user);
             assert!(!got.is_empty() && got.iter().all(|stanza| !stanza.to_xml().contains(MAV)), "{user}");
-            assert!(got.iter().all(|stanza| stanza.kind == Kind::Presence), "{user}: {got:?}");
         }
     });
 }

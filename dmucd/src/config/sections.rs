@@ -54,6 +54,7 @@ fn read_service(mut section: Section<'_, '_>) -> Option<ServicePolicy> {
         may_create: section.get_or("may-create", defaults.may_create),
         lock_new_rooms: section.get_or("lock-new-rooms", defaults.lock_new_rooms),
         logs_url: section.checked("logs-url", |url: String| Ok(url)),
+        groupchat_1: section.get_or("groupchat-1", defaults.groupchat_1),
         distribute: section.get_or("distribute", defaults.distribute),
         replicate: section.get_or("replicate", defaults.replicate),
         redirect: section.get_or("redirect", defaults.redirect),
