@@ -306,9 +306,12 @@ impl Instance {
         if known.is_none() {
             occupant.nick = self.nick_for(&occupant);
         }
-        self.put_occupant(occupant.clone());
-        self.announce(&occupant, &Notice::default());
-        self.push_presence(&occupant, &Notice::default());
+        // After a change of nick it is known already.
+        if known.as_ref() != Some(&occupant) {
+            self.put_occupant(occupant.clone());
+            self.announce(&occupant, &Notice::default());
+            self.push_presence(&occupant, &Notice::default());
+        }
         self.settle_nick(&key);
     }
 

@@ -34,7 +34,9 @@ pub(crate) struct Seen {
 impl Instance {
     /// Makes ordered changes of role and affiliation the room's, with us as its source, and tells everybody.
     pub(crate) fn mint_orders(&mut self, actor: Option<&Actor>, orders: &[Order]) {
-        let actor = actor.and_then(|actor| actor.nick.as_ref()).map(|nick| nick.as_str().to_owned());
+        let nick = actor.and_then(|actor| actor.nick.as_ref());
+        let welcome = nick.map(|nick| (nick, self.new_members(orders)));
+        let actor = nick.map(|nick| nick.as_str().to_owned());
         let mut changed: Vec<(Address, Standing, Deed)> = Vec::new();
         for order in orders {
             let Ok(jid) = self.order_jid(order) else { continue };
@@ -46,6 +48,17 @@ impl Instance {
             changed.push((jid, standing, deed));
         }
         self.mint_standings(changed);
+        welcome.into_iter().for_each(|(nick, members)| self.invite_new_members(nick, members));
+    }
+
+    /// Strangers who are not in, and may come into a members-only room by such a change.
+    fn new_members(&self, orders: &[Order]) -> Vec<Address> {
+        if !self.room().config.members_only {
+            return Vec::new();
+        }
+        let added = orders.iter().filter(|order| order.affiliation == Some(Affiliation::Member));
+        let users = added.filter_map(|order| order.jid.clone()).filter(|jid| jid.local().is_some());
+        users.filter(|jid| self.affiliation(jid) == Affiliation::None).collect()
     }
 
     /// Makes entries of the list the room's under a new version, with us as its source, and tells everybody.
@@ -185,9 +198,7 @@ impl Instance {
         let standing = Standing { role: None, ..standing };
         self.mint_standings(vec![(jid.clone(), standing, Deed::default())]);
     }
-}
 
-impl Instance {
     /// The same for all who are not in, once the room is moderated no longer.
     pub(crate) fn end_granted_roles(&mut self) {
         let list = self.room().affiliations.iter();

@@ -130,6 +130,17 @@ impl Instance {
         self.invite_from_nearest(invitation);
     }
 
+    /// Those whom an admin has let into a members-only room are invited there in the admin's name (XEP-0045 §9.5). What
+    /// comes back of it is nobody's concern: the admin's request has been answered.
+    pub(crate) fn invite_new_members(&mut self, admin: &Nick, members: Vec<Address>) {
+        for to in members {
+            let written = Cause::of(&Stanza::message("error"));
+            let id = self.token(9);
+            let invitation = Invitation { to, reason: None, goes_on: None, nick: admin.clone(), written, id };
+            self.invite_from_nearest(invitation);
+        }
+    }
+
     /// Has the instance invite that answers for the invited; we do it ourselves if there is none, or it fails to.
     pub(crate) fn invite_from_nearest(&mut self, invitation: Invitation) {
         let Some(nearest) = self.nearest_to(&invitation.to) else { return self.send_invitation(&invitation) };

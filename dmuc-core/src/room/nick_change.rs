@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::instance::Instance;
 use crate::nick::{Nick, NickKey};
+use crate::room::create::is_muc_join;
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
 use crate::stanza::{Condition, ErrorKind, Stanza, StanzaError};
@@ -18,6 +19,10 @@ impl Instance {
                 let nick = self.spelling(nick);
                 let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(nick.as_str());
                 self.rename(id, &nick, if respelt { &[210] } else { &[] });
+                if is_muc_join(stanza) {
+                    // It has lost track, and is told everything as on any join (XEP-0045 §17.3).
+                    self.handle_join(stanza, false);
+                }
             }
         }
     }

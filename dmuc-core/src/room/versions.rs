@@ -145,6 +145,9 @@ impl Instance {
 
     /// Tells the others of each change of somebody who is not in (XEP-0045 §10.3, §10.4, §10.6, §10.7).
     pub(crate) fn tell_others_of_absent(&mut self, moved: &[(Address, Affiliation)]) {
+        if moved.is_empty() {
+            return;
+        }
         let audience = self.clients_who_know_addresses(false);
         for (jid, affiliation) in moved {
             if self.room().occupants.matching(jid).is_empty() {

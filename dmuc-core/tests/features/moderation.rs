@@ -75,3 +75,37 @@ fn the_affiliations_of_absent_people_are_told_to_those_who_may_know_addresses() 
         });
     }
 }
+
+#[test]
+fn whoever_is_let_into_a_members_only_room_is_invited() {
+    everywhere(&[("muc#roomconfig_membersonly", "1")], |stage| {
+        stage.gather(&[stage.owner, stage.far_owner]);
+        let invitation = |stage: &mut Stage| {
+            let got = stage.got("puck@x.lit");
+            let x = got.first()?.child("x", MUC_USER)?.element().ok()?;
+            x.get_child("invite", MUC_USER)?.attr("from").map(str::to_owned)
+        };
+        let grant = |stage: &mut Stage, affiliation: &str| {
+            stage.world.orders(
+                stage.owner,
+                stage.room,
+                &format!("jid='puck@x.lit' affiliation='{affiliation}'"),
+            );
+        };
+        grant(stage, "member");
+        let by = invitation(stage).expect("an invitation");
+        assert!(by.ends_with(&format!("/{}", local(stage.owner))), "{by}");
+        assert_eq!(the_result(&stage.got(stage.owner)), 1, "the request is answered once");
+        grant(stage, "admin");
+        grant(stage, "member");
+        assert_eq!(invitation(stage), None, "they knew the way in");
+        grant(stage, "none");
+        stage.world.configures(stage.owner, stage.room, &[("muc#roomconfig_membersonly", "0")]);
+        grant(stage, "member");
+        assert_eq!(invitation(stage), None, "anybody may come in");
+    });
+}
+
+fn the_result(stanzas: &[dmuc_core::Stanza]) -> usize {
+    stanzas.iter().filter(|stanza| stanza.kind == dmuc_core::stanza::Kind::Iq).count()
+}

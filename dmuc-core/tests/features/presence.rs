@@ -58,3 +58,20 @@ fn whoever_is_not_in_learns_nothing_by_probing() {
         }
     });
 }
+
+#[test]
+fn a_client_that_joins_again_under_another_nick_is_told_everything() {
+    everywhere(&[], |stage| {
+        stage.gather(&[stage.owner, stage.stranger, stage.far]);
+        stage.world.says(stage.owner, stage.room, "said").forget();
+        stage.world.joins(stage.stranger, &stage.nick("puck"));
+        let got = stage.got(stage.stranger);
+        assert_eq!(nicks(&got), [local(stage.owner), local(stage.far), "puck"]);
+        assert_eq!(bodies(&got), ["said"]);
+        assert!(got.last().unwrap().has("subject"), "{got:?}");
+        for user in [stage.owner, stage.far] {
+            let seen: Vec<_> = stage.got(user).iter().map(|s| (s.ty().to_owned(), codes(s))).collect();
+            assert_eq!(seen, [("unavailable".to_owned(), vec![303]), (String::new(), vec![])], "{user}");
+        }
+    });
+}
