@@ -9,7 +9,9 @@ use dmuc_core::outbox::Outbox;
 use dmuc_core::policy::{Census, PeerRule, ServicePolicy};
 use dmuc_core::service::{self, Route};
 use dmuc_core::stanza::{Condition, Kind, Outbound, Payload, StanzaError, Template};
-use dmuc_core::storage::{Change, Found, HistoryStore, LogEntry, MemoryStore, Revision, RoomUid, Tombstone};
+use dmuc_core::storage::{
+    Change, Found, HistoryStore, LogEntry, MemoryStore, Revision, RoomUid, StoreErrorKind, Tombstone,
+};
 use dmuc_core::{Action, Address, Input, Instance, Millis, Stanza};
 
 pub fn jid(text: &str) -> Address {
@@ -94,6 +96,8 @@ pub struct World {
     pub held: BTreeMap<Link, VecDeque<Stanza>>,
     /// Domains that cannot be reached, as the sender's own server says.
     pub down: BTreeSet<String>,
+    /// No store answers questions.
+    pub mute: bool,
     /// What peers did that they must not.
     pub reports: Vec<(String, &'static str)>,
     /// Who has missed something, by room.
@@ -129,6 +133,7 @@ impl World {
             cut: BTreeSet::new(),
             held: BTreeMap::new(),
             down: BTreeSet::new(),
+            mute: false,
             reports: Vec::new(),
             missed: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -329,7 +334,11 @@ impl World {
                     }
                 }
                 Action::Ask { id, query } => {
-                    let result = Ok(node.disk.answer(query));
+                    let result = if self.mute {
+                        Err(StoreErrorKind::Unavailable)
+                    } else {
+                        Ok(node.disk.answer(query))
+                    };
                     self.input(domain, room, Input::Answered { id, result });
                 }
                 Action::SetTimer { timer, at } => match at {

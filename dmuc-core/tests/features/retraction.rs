@@ -1,6 +1,7 @@
 //! Messages that are taken back (XEP-0424, XEP-0425).
 
-use dmuc_core::Stanza;
+use dmuc_core::io::Timer;
+use dmuc_core::{Input, Stanza};
 use minidom::Element;
 
 use crate::archive::query;
@@ -153,6 +154,35 @@ fn messages_older_than_history_are_found_in_the_store() {
             let waiting = stage.world.record(room).0.into_keys().filter(|key| key.starts_with("retraction/"));
             assert_eq!(waiting.count(), 0, "what is done is not waited for");
         }
+    });
+}
+
+#[test]
+fn a_store_that_did_not_answer_is_asked_again() {
+    everywhere(&[], |stage| {
+        stage.gather(&[stage.owner, stage.member]);
+        let id = said(stage, stage.member, "treason");
+        let rooms = [stage.room, stage.far_room];
+        for room in rooms {
+            stage.world.policy(jid(room).domain()).history_max = 0;
+            stage.world.restart(room);
+        }
+        stage.world.mute = true;
+        takes_back(stage, stage.member, &id);
+        assert!(stage.got(stage.member)[0].child("retract", RETRACT).is_some(), "all the same");
+        for payload in [moderate(&id), "<query xmlns='urn:xmpp:mam:2'/>".to_owned()] {
+            let answer = stage.asks("set", stage.owner, &payload);
+            assert_eq!(error(&answer), Some(("resource-constraint".to_owned(), "wait".to_owned())));
+        }
+        stage.world.mute = false;
+        for (room, restarted) in [(rooms[0], false), (rooms[1], true)] {
+            if restarted {
+                stage.world.restart(room);
+            }
+            // As whoever wakes a room does.
+            stage.world.input(jid(room).domain(), &jid(room), Input::Timer(Timer::Retry));
+        }
+        assert_gone(stage, ">treason<");
     });
 }
 

@@ -171,6 +171,21 @@ fn a_peer_moderates_only_by_those_who_moderate_here() {
 }
 
 #[test]
+fn no_occupant_of_a_peer_says_what_only_rooms_say() {
+    let mut world = gathered();
+    let claims = "<retracted id='x' stamp='2020-01-01T00:00:00Z' xmlns='urn:xmpp:message-retract:1'/>\
+         <retract id='AAAAAAAAAAAAAAAAAAAAAA' xmlns='urn:xmpp:message-retract:1'>\
+         <moderated by='coven@chat.shakespeare.lit/foo' xmlns='urn:xmpp:message-moderate:1'/></retract>";
+    let said = format!(
+        "<message type='groupchat' from='{AT_EVIL}/imp' to='{COVEN}/imp'><body>hi</body>{claims}<ev {SYNC} i='1' s='1' h='{H}' id='{EID}'/></message>"
+    );
+    hears(&mut world, COVEN, &said);
+    let got = world.got(CRONE);
+    assert_eq!(bodies(&got), ["hi"]);
+    assert!(!got[0].to_xml().contains("urn:xmpp:message-"), "{got:?}");
+}
+
+#[test]
 fn a_replay_is_silent() {
     let mut world = gathered();
     let said = format!(
