@@ -26,6 +26,9 @@ impl Instance {
             return self.handle_occupant_iq(stanza);
         }
         let Some(request) = stanza.children.first().cloned() else { return };
+        if !asks(&request) {
+            return self.turn.refuse(stanza, Condition::BadRequest);
+        }
         match (stanza.ty(), request.ns()) {
             ("get", ns::DISCO_INFO) => self.handle_disco_info(stanza, &request),
             ("get", ns::DISCO_ITEMS) => self.handle_disco_items(stanza, &request),
@@ -71,6 +74,19 @@ impl Instance {
         };
         self.turn.refuse(stanza, error);
     }
+}
+
+/// Whether this is the one element of its namespace that asks for something.
+pub(crate) fn asks(request: &Payload) -> bool {
+    let name = match request.ns() {
+        ns::DISCO_INFO | ns::DISCO_ITEMS | ns::VERSION | ns::MUC_ADMIN | ns::MUC_OWNER | ns::REGISTER => {
+            "query"
+        }
+        ns::COMMANDS => "command",
+        ns::PING => "ping",
+        _ => return true,
+    };
+    request.name() == name
 }
 
 /// XEP-0092.

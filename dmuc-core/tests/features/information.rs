@@ -90,3 +90,28 @@ fn too_many_contacts_are_refused() {
         assert_eq!(error(&answer), Some(("not-acceptable".into(), "modify".into())));
     });
 }
+
+#[test]
+fn what_only_looks_like_a_request_is_refused() {
+    everywhere(&[], |stage| {
+        for (ty, payload) in [
+            ("get", "<item xmlns='http://jabber.org/protocol/disco#items' jid='coven'/>"),
+            ("get", "<identity xmlns='http://jabber.org/protocol/disco#info'/>"),
+            ("get", "<version xmlns='jabber:iq:version'/>"),
+            ("get", "<pong xmlns='urn:xmpp:ping'/>"),
+            ("get", "<item xmlns='http://jabber.org/protocol/muc#admin' affiliation='member'/>"),
+            ("get", "<x xmlns='http://jabber.org/protocol/muc#owner'/>"),
+            ("set", "<destroy xmlns='http://jabber.org/protocol/muc#owner'><destroy/></destroy>"),
+            ("set", "<remove xmlns='jabber:iq:register'><remove/></remove>"),
+            ("set", "<note xmlns='http://jabber.org/protocol/commands' node='x'/>"),
+        ] {
+            let answer = stage.asks(ty, stage.owner, payload);
+            assert_eq!(error(&answer), Some(("bad-request".into(), "modify".into())), "{payload}");
+        }
+        assert_eq!(
+            stage.asks("get", stage.owner, "<ping xmlns='urn:xmpp:ping'/>").ty(),
+            "result",
+            "it stands"
+        );
+    });
+}
