@@ -1,6 +1,7 @@
 -- The rooms that strangers may find, in order of address: those whose `card` part says `"public":true`.
 ALTER TABLE rooms ADD COLUMN public INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX rooms_public ON rooms (domain, jid) WHERE public = 1;
+-- Of all that is asked of the directory nothing but a page's cards is read outside of this index.
+CREATE INDEX rooms_public ON rooms (domain, public, jid);
 
 UPDATE rooms SET public = 1 WHERE EXISTS (
     SELECT 1 FROM parts WHERE parts.uid = rooms.uid AND parts.key = 'card'
