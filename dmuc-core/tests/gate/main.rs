@@ -4,6 +4,7 @@
 //! type and application-specific condition; nothing durable changes, and nobody in the room notices.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod asking;
 #[path = "../common/mod.rs"]
 mod common;
 mod helpers;
