@@ -276,6 +276,33 @@ async fn rooms_are_listed_from_the_store() {
 }
 
 #[tokio::test]
+async fn subscriptions_are_listed_from_the_store() {
+    let mut policy = ServicePolicy::new(&jid("chat.shakespeare.lit"));
+    policy.lock_new_rooms = false;
+    policy.defaults.allow_subscription = true;
+    let world = World::governed(Arc::default(), Tuning::default(), policy).await;
+    world.joined("hecate", "coven").await;
+    world.joined("hecate", "heath").await;
+    let sub = "xmlns='urn:xmpp:mucsub:0'";
+    world.handle(&format!(
+        "<iq type='set' id='sub' from='wyrd@shakespeare.lit/x' to='heath@chat.shakespeare.lit'>\
+         <subscribe {sub} nick='wyrd'><event node='urn:xmpp:mucsub:nodes:messages'/></subscribe></iq>"
+    ));
+    world.until("subscribed", |world| world.got("wyrd").len() == 1).await;
+    let list = format!(
+        "<iq type='get' id='list' from='wyrd@shakespeare.lit/x' to='chat.shakespeare.lit'>\
+         <subscriptions {sub}/></iq>"
+    );
+    world.handle(&list);
+    world.until("listed", |world| world.got("wyrd").len() == 2).await;
+    let listing = world.got("wyrd")[1].to_xml();
+    assert!(listing.contains("jid='heath@chat.shakespeare.lit'") && !listing.contains("coven@"), "{listing}");
+    world.store.down.store(true, Ordering::SeqCst);
+    world.handle(&list);
+    world.until("refused", |world| world.refused("wyrd") == ["list"]).await;
+}
+
+#[tokio::test]
 async fn a_peer_speaks_for_its_own_domain_only() {
     let world = World::new().await;
     let disco = "<iq type='get' id='q' from='wyrd@shakespeare.lit/x' to='chat.shakespeare.lit'>\

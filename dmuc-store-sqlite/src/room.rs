@@ -16,6 +16,7 @@ use crate::error::{corrupt, failed, signed, unsigned};
 const LOAD: &str = "load a room";
 const LIST: &str = "list rooms";
 const TALLY: &str = "count rooms";
+const HOLDING: &str = "look up rooms by a part";
 
 #[async_trait]
 impl Room for SqliteStore {
@@ -115,6 +116,36 @@ impl Room for SqliteStore {
 
     async fn directory(&self, domain: &str, wanted: &Directory) -> Result<Option<DirectoryPage>, StoreError> {
         self.directory_page(domain, wanted).await
+    }
+
+    async fn holding(
+        &self,
+        domain: &str,
+        key: &str,
+        limit: u32,
+    ) -> Result<Vec<(Address, String)>, StoreError> {
+        // The index holds subscribers alone, and is used only by a query that says so.
+        let by_key = if key.starts_with("subscriber/") {
+            "SELECT rooms.jid, parts.value FROM parts INDEXED BY subscribers \
+             CROSS JOIN rooms ON rooms.uid = parts.uid \
+             WHERE parts.key = ?1 AND parts.key GLOB 'subscriber/*' AND rooms.domain = ?2 \
+             ORDER BY rooms.jid LIMIT ?3"
+        } else {
+            "SELECT rooms.jid, parts.value FROM rooms JOIN parts ON parts.uid = rooms.uid AND parts.key = ?1 \
+             WHERE rooms.domain = ?2 ORDER BY rooms.jid LIMIT ?3"
+        };
+        let rows = sqlx::query_as::<_, (String, String)>(by_key)
+            .bind(key)
+            .bind(domain)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed(HOLDING))?;
+        let room = |(jid, part): (String, String)| match Address::parse(&jid) {
+            Ok(jid) => Ok((jid, part)),
+            Err(error) => Err(corrupt(HOLDING)(error.into())),
+        };
+        rows.into_iter().map(room).collect()
     }
 }
 

@@ -37,6 +37,9 @@ impl Instance {
         let n = request.attr("n").and_then(|n| n.parse().ok()).ok_or(Condition::BadRequest)?;
         let vcard = request.get_child("vCard", ns::VCARD).ok_or(Condition::BadRequest)?;
         let vcard = Payload::parse_xml(&String::from(vcard)).map_err(|_| Condition::BadRequest)?;
+        if vcard.as_xml().len() > self.policy.vcard_bytes_max {
+            return Err(Condition::PolicyViolation.into());
+        }
         let new = VCard::read(&vcard, n)?;
         self.turn.send(stanza.result());
         if n > self.room().vcard.n {

@@ -25,6 +25,7 @@ const FEATURES: &[&str] = &[
     ns::SYNC,
     ns::OCCUPANT_ID,
     ns::VCARD,
+    ns::MUC_SUB,
 ];
 
 pub(super) fn service_info(policy: &ServicePolicy) -> Payload {

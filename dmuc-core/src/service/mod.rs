@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::clock::Millis;
 use crate::ns;
 use crate::policy::ServicePolicy;
+use crate::record::part;
 use crate::room::iq::version;
 use crate::stanza::{Condition, Kind, Payload, Stanza, StanzaError};
 use crate::storage::Directory;
@@ -35,6 +36,13 @@ pub enum Route {
         /// Which of the two.
         wanted: bool,
     },
+    /// What a user subscribes to: the rooms that hold this part, from the store, then [`subscription_list`].
+    Subscriptions {
+        /// The part's name.
+        part: String,
+        /// At most so many.
+        max: u32,
+    },
 }
 
 /// What time it is, and how long the service has been there.
@@ -46,6 +54,8 @@ pub struct Clock {
     pub started: Millis,
 }
 
+/// Most subscriptions in one list.
+const SUBSCRIPTIONS_MAX: u32 = 1000;
 /// Longest room id that a peer may ask for, in bytes.
 const ROOM_ID_BYTES_MAX: usize = 256;
 
@@ -107,11 +117,26 @@ fn request(stanza: &Stanza, policy: &ServicePolicy, clock: Clock) -> Route {
         ("get", ns::VERSION, _) => result(version()),
         ("get", ns::LAST, _) => result(info::last(clock.now.since(clock.started))),
         ("get", ns::TIME, _) => result(info::time(clock.now)),
+        ("get", ns::MUC_SUB, "subscriptions") => subscriptions(stanza),
         ("set", ns::DMUC, "replicate" | "peerhost") => about_room(stanza, request, policy),
         ("get" | "set", ns::DMUC | ns::SYNC, _) => refuse(stanza, Condition::BadRequest),
         ("get" | "set", ..) => refuse(stanza, Condition::ServiceUnavailable),
         _ => refuse(stanza, Condition::BadRequest),
     }
+}
+
+fn subscriptions(stanza: &Stanza) -> Route {
+    let part = stanza.from.as_ref().map(|from| part::subscriber(&from.to_bare()));
+    part.map_or_else(
+        || refuse(stanza, Condition::BadRequest),
+        |part| Route::Subscriptions { part, max: SUBSCRIPTIONS_MAX },
+    )
+}
+
+/// The answer to a user who asks what it subscribes to: `found` is what the store has of it, by room.
+#[must_use]
+pub fn subscription_list(request: &Stanza, found: &[(Address, String)]) -> Stanza {
+    request.result().with(crate::room::subscribers::subscriptions_of(found))
 }
 
 /// `<replicate/>` and `<peerhost/>` name the room by its localpart here.

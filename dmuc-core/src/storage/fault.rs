@@ -35,6 +35,8 @@ pub enum Operation {
     Tally,
     /// [`Room::directory`].
     Directory,
+    /// [`Room::holding`].
+    Holding,
     /// [`HistoryStore::append`].
     Append,
     /// [`HistoryStore::frontier`].
@@ -278,6 +280,15 @@ impl<S: Room> Room for FaultyStore<S> {
 
     async fn directory(&self, domain: &str, wanted: &Directory) -> Result<Option<DirectoryPage>, StoreError> {
         self.perform(Operation::Directory, self.store.directory(domain, wanted)).await
+    }
+
+    async fn holding(
+        &self,
+        domain: &str,
+        key: &str,
+        limit: u32,
+    ) -> Result<Vec<(Address, String)>, StoreError> {
+        self.perform(Operation::Holding, self.store.holding(domain, key, limit)).await
     }
 }
 

@@ -408,6 +408,19 @@ impl Room for MemoryStore {
         }
         Ok(counts)
     }
+
+    async fn holding(
+        &self,
+        domain: &str,
+        key: &str,
+        limit: u32,
+    ) -> Result<Vec<(Address, String)>, StoreError> {
+        let state = self.lock();
+        let rooms = state.addresses.iter().filter(|(jid, _)| jid.domain() == domain);
+        let part = |uid: &RoomUid| state.rooms.get(uid)?.parts.get(key).cloned();
+        let holding = rooms.filter_map(|(jid, uid)| Some((jid.clone(), part(uid)?)));
+        Ok(holding.take(limit as usize).collect())
+    }
 }
 
 #[async_trait]

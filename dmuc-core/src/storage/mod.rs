@@ -265,6 +265,21 @@ pub trait Room: Send + Sync {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     async fn directory(&self, domain: &str, wanted: &Directory) -> Result<Option<DirectoryPage>, StoreError>;
+
+    /// The rooms of a service domain that have a part of this name, in order of address, each with the part; at most
+    /// `limit`.
+    ///
+    /// To be of use it must not read other rooms for names of the kind `subscriber/...`, which it is asked for by
+    /// users.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn holding(
+        &self,
+        domain: &str,
+        key: &str,
+        limit: u32,
+    ) -> Result<Vec<(Address, String)>, StoreError>;
 }
 
 /// The text of a top-level field of a card; empty if it has none. For [`Room::tally`].

@@ -258,6 +258,13 @@ impl World {
             Route::Room(room) => self.input(&link.1, &room, Input::Stanza(stanza)),
             Route::Rooms(_) => self.list(&link.1, &stanza),
             Route::Activity { .. } => {}
+            Route::Subscriptions { part, .. } => {
+                let rooms = self.sites[&link.1].rooms.iter();
+                let found =
+                    rooms.filter_map(|(jid, node)| Some((jid.clone(), node.disk.parts.get(&part)?.clone())));
+                let found: Vec<_> = found.collect();
+                self.queue.push_back(service::subscription_list(&stanza, &found));
+            }
             // Whoever hosts the rooms does the rest.
             other => panic!("not in this world: {other:?}"),
         }

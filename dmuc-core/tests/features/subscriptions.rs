@@ -293,6 +293,26 @@ fn lists_of_subscribers() {
 }
 
 #[test]
+fn a_user_asks_the_service_what_it_subscribes_to() {
+    everywhere(&[ALLOWED], |stage| {
+        let service = jid(stage.room).domain().to_owned();
+        let ask = format!("<subscriptions xmlns='{SUB}'/>");
+        let none = stage.asks_of("get", stage.member, &service, &ask);
+        assert_eq!(none.children[0].as_xml(), ask);
+        subscribes(stage, stage.member, &["messages"]);
+        subscribes(stage, stage.stranger, &["subject"]);
+        let one = stage.asks_of("get", stage.member, &service, &ask);
+        let expected = format!(
+            "<subscriptions xmlns='{SUB}'><subscription jid='{}' nick='member'><event node='{}'/></subscription>\
+             </subscriptions>",
+            stage.room,
+            node("messages")
+        );
+        assert_eq!(one.children, [payload(&expected)]);
+    });
+}
+
+#[test]
 fn what_is_no_request() {
     everywhere(&[ALLOWED], |stage| {
         for (ty, child) in [

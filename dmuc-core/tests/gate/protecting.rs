@@ -113,7 +113,14 @@ fn what_a_vcard_is_refused_for() {
     };
     let card = |inner: &str| format!("<vCard xmlns='vcard-temp'>{inner}</vCard>");
     let bad = ("bad-request", "modify", None);
+    let large = card(&format!("<PHOTO><BINVAL>{}</BINVAL></PHOTO>", "QUJD".repeat(12_500)));
     for case in [
+        case(
+            "one that is larger than our operator allows",
+            AT_ROOMS,
+            vcard("term='1' n='1'", &large),
+            ("policy-violation", "modify", None),
+        ),
         case(
             "an older term",
             AT_ROOMS,

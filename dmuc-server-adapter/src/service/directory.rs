@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dmuc_core::Stanza;
 use dmuc_core::record::Card;
-use dmuc_core::service::room_list;
 use dmuc_core::service::search::{self, Search, Sieve};
+use dmuc_core::service::{room_list, subscription_list};
 use dmuc_core::storage::{Directory, StoreError};
 use tracing::warn;
 
@@ -21,6 +21,17 @@ impl Shared {
             let Ok(_permit) = shared.lists.try_acquire() else { return request.error(&task::try_later()) };
             match shared.storage.directory(shared.board.now().domain.as_str(), &wanted).await {
                 Ok(page) => room_list(&request, page.as_ref()),
+                Err(error) => shared.not_listed(&request, &error),
+            }
+        });
+    }
+
+    /// Lists what a user subscribes to.
+    pub(super) fn list_subscriptions(self: &Arc<Self>, request: Stanza, part: String, max: u32) {
+        self.answer_later(&request.clone(), |shared| async move {
+            let Ok(_permit) = shared.lists.try_acquire() else { return request.error(&task::try_later()) };
+            match shared.storage.holding(shared.board.now().domain.as_str(), &part, max).await {
+                Ok(found) => Some(subscription_list(&request, &found)),
                 Err(error) => shared.not_listed(&request, &error),
             }
         });

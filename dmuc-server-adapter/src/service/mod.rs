@@ -205,6 +205,7 @@ impl MucModule for Service {
             Route::Search(search) => self.shared.search(stanza, *search),
             Route::Command => self.shared.command(stanza),
             Route::Activity { wanted } => self.shared.follow_activity(&stanza, wanted),
+            Route::Subscriptions { part, max } => self.shared.list_subscriptions(stanza, part, max),
             Route::Room(room) => return self.shared.post(&room, stanza),
         }
         Accepted::Taken

@@ -252,6 +252,19 @@ impl Room for TestStore {
         rooms.retain(|room| room.card.as_ref().is_some_and(|card| card.contains("\"public\":true")));
         Ok(Some(DirectoryPage { count: rooms.len() as u64, index: 0, rooms }))
     }
+
+    async fn holding(
+        &self,
+        domain: &str,
+        key: &str,
+        limit: u32,
+    ) -> Result<Vec<(Address, String)>, StoreError> {
+        self.up("holding").await?;
+        let disk = self.disk.lock().unwrap();
+        let rooms = disk.addresses.iter().filter(|(jid, _)| jid.domain() == domain);
+        let part = |uid: &RoomUid| disk.rooms[uid].0.parts.get(key).cloned();
+        Ok(rooms.filter_map(|(jid, uid)| Some((jid.clone(), part(uid)?))).take(limit as usize).collect())
+    }
 }
 
 #[async_trait]

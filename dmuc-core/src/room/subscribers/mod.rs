@@ -4,6 +4,8 @@
 mod delivery;
 mod requests;
 
+pub(crate) use requests::subscriptions_of;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -63,6 +63,16 @@ fn events(subscription: &Subscription) -> Vec<Event> {
     subscription.events.iter().map(|node| Event { node: node.uri().to_owned() }).collect()
 }
 
+/// What one user subscribes to: its subscription as the store has it, by room.
+pub(crate) fn subscriptions_of(found: &[(Address, String)]) -> Payload {
+    let listed = |(room, part): &(Address, String)| {
+        let subscription: Subscription = serde_json::from_str(part).ok()?;
+        let (jid, nick) = (room.to_string(), subscription.nick.as_str().to_owned());
+        Some(Listed { jid: Some(jid), nick: Some(nick), events: events(&subscription) })
+    };
+    Payload::of(&Subscriptions { all: found.iter().filter_map(listed).collect() })
+}
+
 fn moderates(actor: &Actor) -> bool {
     actor.role == Role::Moderator || actor.affiliation >= Affiliation::Admin
 }

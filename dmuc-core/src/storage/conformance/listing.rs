@@ -109,6 +109,35 @@ pub async fn rooms_are_tallied_by_their_cards<B: Builder>(builder: &B) {
     assert_eq!(tally("rooms.macbeth.lit", "owner").await, counted(&[("a@b", 1)]));
 }
 
+/// Rooms are found by a part that they have now, in order of address; of one domain.
+pub async fn rooms_are_found_by_a_part<B: Builder>(builder: &B) {
+    let (store, _guard) = builder.build().await;
+    for key in ["subscriber/hag66@shakespeare.lit", "other/part"] {
+        let holding = async |domain: &str, key: &str, limit: u32| -> Vec<String> {
+            let found = store.holding(domain, key, limit).await.expect("the store can be read");
+            found.iter().map(|(jid, part)| format!("{} {part}", jid.local().unwrap_or(""))).collect()
+        };
+        let first = if key.starts_with('s') { 10 } else { 20 };
+        assert_eq!(holding(DOMAIN, key, 9).await, [""; 0]);
+        let mut rooms = Vec::new();
+        for n in [first + 2, first, first + 1] {
+            let mut room = Live::new(&store, n).await;
+            room.must(vec![put(key, &n.to_string()), put(&format!("{key}x"), "another")]).await;
+            rooms.push(room);
+        }
+        let elsewhere = address(&format!("coven{first}@rooms.macbeth.lit"));
+        Live::at(&store, elsewhere, uid(first + 5)).await.must(vec![put(key, "5")]).await;
+        let named = |n: u128| format!("room-{n:04} {n}");
+        let all = [named(first), named(first + 1), named(first + 2)];
+        assert_eq!(holding(DOMAIN, key, 9).await, all);
+        assert_eq!(holding(DOMAIN, key, 2).await, all[..2]);
+        assert_eq!(holding("rooms.macbeth.lit", key, 9).await.len(), 1);
+        rooms[1].must(vec![Change::Delete { key: key.to_owned() }]).await;
+        rooms[2].must(vec![Change::Destroy(None)]).await;
+        assert_eq!(holding(DOMAIN, key, 9).await, all[2..]);
+    }
+}
+
 /// Pages of a long list neither miss nor repeat a room.
 pub async fn a_thousand_rooms_are_listed_by_pages<B: Builder>(builder: &B) {
     const ROOMS: u128 = 1_050;

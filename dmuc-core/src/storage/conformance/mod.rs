@@ -109,7 +109,7 @@ macro_rules! suite {
                 expiry_is_by_room, expired_references_are_unknown;
             listing: rooms_are_listed_in_order_of_address, domains_are_listed_apart, a_list_goes_on_after_an_address,
                 cards_are_listed, destroyed_rooms_are_not_listed, a_thousand_rooms_are_listed_by_pages,
-                rooms_are_tallied_by_their_cards;
+                rooms_are_tallied_by_their_cards, rooms_are_found_by_a_part;
             directory: a_room_is_in_it_while_its_card_says_so, it_is_read_both_ways, an_unknown_room_is_no_bound,
                 a_directory_is_of_one_domain;
             peers: without_rules_there_are_none, rules_come_in_order_of_domain, a_rule_replaces_the_former,

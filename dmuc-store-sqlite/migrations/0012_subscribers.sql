@@ -1,0 +1,2 @@
+-- In which rooms somebody subscribes.
+CREATE INDEX subscribers ON parts (key, uid) WHERE key GLOB 'subscriber/*';
