@@ -10,7 +10,7 @@ use crate::clock::Millis;
 use crate::ns;
 use crate::policy::ServicePolicy;
 use crate::record::part;
-use crate::room::iq::version;
+use crate::room::iq::{asks, version};
 use crate::stanza::{Condition, Kind, Payload, Stanza, StanzaError};
 use crate::storage::Directory;
 
@@ -102,6 +102,9 @@ fn answered_room(stanza: &Stanza, policy: &ServicePolicy) -> Route {
 
 fn request(stanza: &Stanza, policy: &ServicePolicy, clock: Clock) -> Route {
     let [request] = stanza.children.as_slice() else { return refuse(stanza, Condition::BadRequest) };
+    if !asks(request) {
+        return refuse(stanza, Condition::BadRequest);
+    }
     let result = |payload: Payload| answer(Some(stanza.result().with(payload)));
     match (stanza.ty(), request.ns(), request.name()) {
         ("get", ns::DISCO_INFO, _) if request.attr("node").is_none() => result(info::service_info(policy)),

@@ -105,8 +105,11 @@ fn what_only_looks_like_a_request_is_refused() {
             ("set", "<remove xmlns='jabber:iq:register'><remove/></remove>"),
             ("set", "<note xmlns='http://jabber.org/protocol/commands' node='x'/>"),
         ] {
-            let answer = stage.asks(ty, stage.owner, payload);
-            assert_eq!(error(&answer), Some(("bad-request".into(), "modify".into())), "{payload}");
+            let service = stage.room.split('@').next_back().unwrap();
+            for to in [stage.room, service] {
+                let answer = stage.asks_of(ty, stage.owner, to, payload);
+                assert_eq!(error(&answer), Some(("bad-request".into(), "modify".into())), "{to}: {payload}");
+            }
         }
         assert_eq!(
             stage.asks("get", stage.owner, "<ping xmlns='urn:xmpp:ping'/>").ty(),
