@@ -89,7 +89,9 @@ impl Instance {
 
     /// Tells everybody else that an occupant was taken out. A role that it was granted goes with it.
     pub(crate) fn tell_departure(&mut self, occupant: &Occupant, notice: &Notice) {
-        let still_shown = self.room().occupants.by_key(&occupant.nick.key()).next().is_some();
+        // The same user may be in at another instance, under this very nick; spelt otherwise it is another one to see.
+        let still_shown =
+            self.room().occupants.by_key(&occupant.nick.key()).any(|twin| twin.nick == occupant.nick);
         if !still_shown {
             self.announce_to_others(occupant, notice);
         }

@@ -1,6 +1,8 @@
 //! What users do, drawn from a seed; and what happens to links and instances meanwhile.
 
 use dmuc_core::Address;
+use dmuc_core::event::Event;
+use dmuc_core::nick::Nick;
 use dmuc_core::stanza::Kind;
 
 use crate::common::{CHAT, ROOMS, jid, stanza};
@@ -29,7 +31,7 @@ pub const USERS: [&str; 7] = [
 ];
 const NICKS: [&str; 8] = ["witch", "Witch", "w\u{456}tch", "hag", "h\u{a0}g", "h g", "kit", "tom"];
 const AFFILIATIONS: [&str; 5] = ["outcast", "none", "member", "admin", "owner"];
-const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
+pub const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
 const LINKS: [(&str, &str); 2] = [(CHAT, ROOMS), (ROOMS, CHAT)];
 const ERROR: &str =
     "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
@@ -84,8 +86,8 @@ fn name(head: &str) -> &str {
 impl Trial {
     pub fn draw(&mut self) -> Act {
         let place = self.draw_place();
-        let nick = self.any(&NICKS);
-        match self.below(66) {
+        let nick = self.draw_nick(&place);
+        match self.below(72) {
             0..=14 => self.draw_join(&place, nick),
             15 | 16 => place.to_nick("presence type='unavailable'", nick, "<status>bye</status>"),
             17..=19 => place.to_nick("presence", nick, "<show>away</show>"),
@@ -100,6 +102,9 @@ impl Trial {
             50 | 51 => self.draw_oddity(&place, nick),
             52 | 53 => self.draw_voice(&place),
             54 | 55 => Act::Closed(self.any(&CLIENTS)),
+            56..=58 => self.draw_retraction(&place),
+            59 | 60 => self.request(&place, "set", "<query xmlns='urn:xmpp:mam:2' queryid='a'/>"),
+            61 => self.draw_face(&place),
             _ => self.draw_event(),
         }
     }
@@ -118,6 +123,16 @@ impl Trial {
         let room =
             if rooms.is_empty() { format!("coven@{domain}") } else { rooms[self.below(rooms.len())].clone() };
         Place { from, room }
+    }
+
+    /// One user may be in at two instances, but not under one nick here.
+    fn draw_nick(&mut self, place: &Place) -> &'static str {
+        let nick = self.any(&NICKS);
+        let key = Nick::parse(nick).unwrap().key();
+        let user = place.from.split('/').next().unwrap();
+        let elsewhere = self.truths.iter().filter(|(room, _)| room.as_str() != place.room);
+        let mut own = elsewhere.flat_map(|(_, truth)| truth.local()).filter(|occupant| occupant.bare == user);
+        if own.any(|occupant| Nick::parse(&occupant.nick).unwrap().key() == key) { "solo" } else { nick }
     }
 
     fn draw_moderator(&mut self) -> &'static str {
@@ -233,6 +248,43 @@ impl Trial {
              <field var='muc#register_roomnick'><value>{nick}</value></field></x></query>"
         );
         self.request(place, "set", &form)
+    }
+
+    /// Somebody takes back what was said, its own or as a moderator (XEP-0424, XEP-0425).
+    fn draw_retraction(&mut self, place: &Place) -> Act {
+        let said: Vec<&Event> = match self.truths.contains_key(&jid(&place.room)) {
+            true => self.world.log(&place.room).iter().map(|entry| &entry.event).collect(),
+            false => Vec::new(),
+        };
+        // A subject that is taken back stays the subject where it was set.
+        let said: Vec<String> = said
+            .iter()
+            .filter(|event| !event.content[0].is("subject", "jabber:client"))
+            .map(|e| e.id.to_string())
+            .collect();
+        let id = if said.is_empty() { "nothing" } else { &said[self.below(said.len())] };
+        let retract = "<retract xmlns='urn:xmpp:message-retract:1'";
+        if self.below(2) == 0 {
+            return place.to_room("message type='groupchat' id='r'", &format!("{retract} id='{id}'/>"));
+        }
+        let moderate =
+            format!("<moderate xmlns='urn:xmpp:message-moderate:1' id='{id}'>{retract}/></moderate>");
+        self.request(place, "set", &moderate)
+    }
+
+    /// The room's vCard (XEP-0486), or the commands that it offers (XEP-0050).
+    fn draw_face(&mut self, place: &Place) -> Act {
+        let photo = "<PHOTO><TYPE>image/png</TYPE><BINVAL>YQ==</BINVAL></PHOTO>";
+        match self.below(3) {
+            0 => self.request(place, "set", &format!("<vCard xmlns='vcard-temp'>{photo}</vCard>")),
+            1 => self.request(place, "get", "<vCard xmlns='vcard-temp'/>"),
+            _ => {
+                let commands = "http://jabber.org/protocol/commands";
+                let items =
+                    format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{commands}'/>");
+                self.request(place, "get", &items)
+            }
+        }
     }
 
     /// A visitor asks for voice, or a moderator gives it (XEP-0045 §7.13, §8.6).

@@ -123,7 +123,11 @@ impl Truth {
 
     fn count_seers(&self) -> BTreeSet<Address> {
         let everyone = text(&self.config, "whois") == "anyone";
-        let seers = self.local().filter(|o| everyone || o.seen.role == "moderator");
+        // Members read the archive without being in.
+        if everyone {
+            return CLIENTS.iter().map(|client| jid(client)).collect();
+        }
+        let seers = self.local().filter(|o| o.seen.role == "moderator");
         let mut seers: BTreeSet<Address> = seers.flat_map(|o| o.clients.iter().cloned()).collect();
         let ranking = CLIENTS.iter().map(|client| jid(client));
         seers.extend(ranking.filter(|c| matches!(&*self.affiliation(c.bare_str()), "admin" | "owner")));
