@@ -151,6 +151,19 @@ fn for_whom_nobody_answers_may_do_at_a_shadow_what_all_instances_believe() {
 }
 
 #[test]
+fn a_nick_spelt_in_two_ways_by_one_user_is_gone_when_the_one_of_them_goes() {
+    let mut world = distributed();
+    let puck = "puck@athens.lit/wood";
+    world.joins(puck, &format!("{COVEN}/puck")).joins(puck, &format!("{AT_ROOMS}/Puck"));
+    assert_eq!(nicks(&world.got(CRONE)), ["Puck", "foo", "puck"]);
+    world.leaves(puck, &format!("{AT_ROOMS}/Puck"));
+    let gone = world.got(CRONE);
+    assert!(
+        gone.iter().any(|s| s.ty() == "unavailable" && s.from.as_ref().unwrap().resource() == Some("Puck"))
+    );
+}
+
+#[test]
 fn a_late_shadow_user_gets_the_history_of_all() {
     let mut world = gathered();
     world.says(CRONE, COVEN, "one").says(WITCH, AT_ROOMS, "two").says(KIT, AT_CONFERENCE, "three");
