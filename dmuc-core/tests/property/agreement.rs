@@ -42,8 +42,8 @@ fn is_shadow(source: &Truth, other: &Truth) -> bool {
 fn occupants(truth: &Truth) -> Vec<Inside> {
     let mut all = truth.occupants.clone();
     for occupant in &mut all {
-        // What other instances know of several clients is the one that spoke last.
-        occupant.clients.drain(..occupant.clients.len() - 1);
+        // Of several clients the other instances know one.
+        occupant.clients.clear();
         occupant.seen.role = String::new();
     }
     all.sort_by(|a, b| (&a.nick, &a.home).cmp(&(&b.nick, &b.home)));

@@ -126,6 +126,10 @@ fn is_invitation(message: &Stanza) -> bool {
 pub fn check_entry(heard: &[&Stanza]) {
     let own = |s: &&&Stanza| s.kind == Kind::Presence && !s.is_error() && s.id.as_deref() == Some("j");
     let Some(at) = heard.iter().position(|stanza| own(&stanza)) else { return };
+    // Whoever was in already under another nick hears of that change first.
+    if heard.iter().any(|stanza| codes(stanza).contains(&303)) {
+        return;
+    }
     let is_self = |s: &&&Stanza| s.kind == Kind::Presence && codes(s).contains(&110);
     assert_eq!(heard.iter().filter(is_self).count(), 1, "one self-presence: {heard:?}");
     assert!(codes(heard[at]).contains(&110));
