@@ -349,7 +349,7 @@ fn privileges_are_never_taken_from_a_peer() {
     world.agree(EVIL, true);
     let claim = |nick: &str, jid: &str, ver: u32| {
         format!(
-            "<presence from='{AT_EVIL}/{nick}' to='{COVEN}/{nick}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+            "<presence from='{AT_EVIL}/{nick}' to='{COVEN}/{nick}'><status>{ver}</status><x xmlns='http://jabber.org/protocol/muc#user'>\
              <item affiliation='owner' role='moderator' jid='{jid}'/></x><at {SYNC} ver='{ver}' h='{H}'/></presence>"
         )
     };
