@@ -353,7 +353,8 @@ fn privileges_are_never_taken_from_a_peer() {
              <item affiliation='owner' role='moderator' jid='{jid}'/></x><at {SYNC} ver='{ver}' h='{H}'/></presence>"
         )
     };
-    hears(&mut world, COVEN, &claim("imp", "imp@evil.example/x", 20));
+    let news = claim("imp", "imp@evil.example/x", 20).replace("<x ", "<show>away</show><x ");
+    hears(&mut world, COVEN, &news);
     assert_eq!(roster(&world.got(CRONE))["imp"].0, "none");
     hears(&mut world, COVEN, &claim("fiend", "fiend@evil.example/x", 21));
     let shown = roster(&world.got(CRONE))["fiend"].clone();
