@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::instance::Instance;
-use crate::nick::{Nick, NickKey};
+use crate::nick::Nick;
 use crate::room::create::is_muc_join;
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
@@ -16,7 +16,7 @@ impl Instance {
             Ok(nick) => {
                 let presence = self.said_by_user(stanza);
                 self.room_mut().occupants.set_presence(id, stanza.from.as_ref(), presence);
-                let nick = self.spelling(nick);
+                let nick = self.spelling(id, nick);
                 let respelt = stanza.to.as_ref().and_then(Address::resource) != Some(nick.as_str());
                 self.rename(id, &nick, if respelt { &[210] } else { &[] });
                 if is_muc_join(stanza) {
@@ -27,10 +27,11 @@ impl Instance {
         }
     }
 
-    /// A nick as another client of the same user spells it already.
-    fn spelling(&self, nick: Nick) -> Nick {
+    /// A nick as another occupant of the same user spells it already.
+    fn spelling(&self, id: &OccupantId, nick: Nick) -> Nick {
         let namesake = OccupantId { key: nick.key(), home: self.here() };
-        self.room().occupants.get(&namesake).map_or(nick, |namesake| namesake.nick.clone())
+        let namesake = self.room().occupants.get(&namesake).filter(|_| namesake != *id);
+        namesake.map_or(nick, |namesake| namesake.nick.clone())
     }
 
     fn admit_nick(&self, id: &OccupantId, stanza: &Stanza) -> Result<Nick, StanzaError> {
@@ -67,15 +68,16 @@ impl Instance {
         self.announce(&old, &leaving);
         self.announce_to_others(&new, &Notice::default());
         self.announce_to_self(&new, &Notice::codes(codes));
-        self.show_twin(&id.key);
+        self.show_twin(&old, &new);
         // With the claim to the new nick: it is what the others judge the change by.
         self.push_presence(&Occupant { claim, ..old }, &leaving);
         self.push_presence(&new, &Notice::default());
     }
 
     /// The same user may be in at another instance under the nick that was given up: it is still there.
-    fn show_twin(&mut self, key: &NickKey) {
-        let twin = self.room().occupants.by_key(key).next().cloned();
+    fn show_twin(&mut self, old: &Occupant, new: &Occupant) {
+        let twin = self.room().occupants.by_key(&old.nick.key()).find(|twin| twin.nick == old.nick).cloned();
+        let twin = twin.filter(|twin| twin.id() != new.id());
         twin.iter().for_each(|twin| self.announce(twin, &Notice::default()));
     }
 

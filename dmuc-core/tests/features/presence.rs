@@ -1,5 +1,7 @@
 //! What occupants say of themselves and ask of each other (XEP-0045 §7.6, §7.7, §17.3).
 
+use dmuc_core::Stanza;
+
 use crate::common::*;
 use crate::stage::*;
 
@@ -73,5 +75,23 @@ fn a_client_that_joins_again_under_another_nick_is_told_everything() {
             let seen: Vec<_> = stage.got(user).iter().map(|s| (s.ty().to_owned(), codes(s))).collect();
             assert_eq!(seen, [("unavailable".to_owned(), vec![303]), (String::new(), vec![])], "{user}");
         }
+    });
+}
+
+#[test]
+fn whoever_spells_its_nick_anew_is_seen_to_change_it_once() {
+    everywhere(&[], |stage| {
+        stage.gather(&[stage.owner, stage.stranger, stage.far]);
+        let to = stage.nick("Stranger");
+        stage.world.send(&format!("<presence from='{}' to='{to}'/>", stage.stranger));
+        let seen = |got: &[Stanza]| -> Vec<_> {
+            got.iter().map(|s| (s.from.as_ref().unwrap().resource().unwrap().to_owned(), codes(s))).collect()
+        };
+        for user in [stage.owner, stage.far] {
+            let expected = [("stranger".to_owned(), vec![303]), ("Stranger".to_owned(), vec![])];
+            assert_eq!(seen(&stage.got(user)), expected, "{user}");
+        }
+        let expected = [("stranger".to_owned(), vec![303, 110]), ("Stranger".to_owned(), vec![110])];
+        assert_eq!(seen(&stage.got(stage.stranger)), expected);
     });
 }
