@@ -19,7 +19,7 @@ use std::thread;
 use trial::Trial;
 
 const STEPS: u32 = 40;
-const SEQUENCES: u64 = 1000;
+const SEQUENCES: u64 = 2000;
 
 pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
