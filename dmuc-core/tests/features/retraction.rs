@@ -253,6 +253,28 @@ fn a_moderator_takes_back_what_anybody_said() {
     });
 }
 
+#[test]
+fn a_subject_that_was_taken_back_is_no_subject_any_more() {
+    everywhere(&[("muc#roomconfig_changesubject", "1")], |stage| {
+        stage.gather(&[stage.owner, stage.member, stage.far]);
+        stage.says(stage.member, "groupchat", "<subject>treason</subject>");
+        let id = stanza_id(&stage.got(stage.owner)[0]).unwrap();
+        stage.world.forget();
+        stage.asks("set", stage.owner, &moderate(&id));
+        for user in [stage.owner, stage.member, stage.far] {
+            let got = stage.got(user);
+            let subjects: Vec<_> = got.iter().filter_map(|s| s.child("subject", "jabber:client")).collect();
+            assert_eq!(subjects.iter().map(|s| s.text()).collect::<Vec<_>>(), [""], "{user}: {got:?}");
+        }
+        assert_gone(stage, "treason");
+        for user in [stage.stranger, stage.far_owner] {
+            stage.enters(user);
+            let subject = stage.got(user).pop().unwrap();
+            assert_eq!(subject.child("subject", "jabber:client").unwrap().text(), "", "{user}");
+        }
+    });
+}
+
 fn moderated(element: &Element, by: &str) {
     let moderated = element.get_child("moderated", MODERATE).unwrap();
     assert_eq!(moderated.attr("by"), Some(by));

@@ -14,7 +14,7 @@ use crate::event::{Event, EventId};
 use crate::instance::Instance;
 use crate::io::Query;
 use crate::questions::Question;
-use crate::record::{Parts, part};
+use crate::record::{Parts, Subject, part};
 use crate::room::occupants::Occupant;
 use crate::stanza::{Condition, Payload, StanzaError};
 use crate::storage::{ArchiveQuery, Change, Page, StoreError};
@@ -111,6 +111,19 @@ impl Instance {
         let content = without_words(&target.content, tombstone);
         self.turn.change(Change::Redact { id: target.id, content: content.clone() });
         self.room_mut().history.redact(&target.id, content);
+        self.withdraw_subject(&target.id);
+    }
+
+    /// What was taken back is not what the room is about any more; those who are in are told.
+    fn withdraw_subject(&mut self, id: &EventId) {
+        if self.room().subject.id != Some(*id) {
+            return;
+        }
+        let none = Subject { h: self.room().subject.h, ..Subject::default() };
+        self.turn.put(part::SUBJECT, &none);
+        self.room_mut().subject = none;
+        let message = self.subject_message();
+        self.tell_all_here(&message);
     }
 
     fn await_message(&mut self, id: EventId, outstanding: Outstanding) {
