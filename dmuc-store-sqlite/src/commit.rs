@@ -16,14 +16,8 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 impl SqliteStore {
     /// The commits in one transaction; if the transaction itself fails, so do all of them.
     pub(crate) async fn commit_all(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>> {
-        match self.try_commit_all(commits).await {
-            Ok(results) => results,
-            Err(error) => {
-                let (kind, text) =
-                    (error.kind, error.source.map_or_else(String::new, |source| source.to_string()));
-                commits.iter().map(|_| Err(StoreError::caused(kind, COMMIT, text.clone()))).collect()
-            }
-        }
+        let results = self.try_commit_all(commits).await;
+        results.unwrap_or_else(|error| error.for_all(commits.len()))
     }
 
     /// Nearly always nothing is refused, and no savepoint is needed; if something is, all of it is done again with
@@ -207,7 +201,17 @@ async fn destroy(
     for drop in DROPS {
         sqlx::query(drop).bind(uid).execute(&mut *db).await.map_err(failed(COMMIT))?;
     }
-    let Some(tombstone) = tombstone else { return Ok(()) };
+    match tombstone {
+        Some(tombstone) => put_tombstone(db, tombstone).await,
+        None => Ok(()),
+    }
+}
+
+/// Puts a tombstone at its address, in place of another.
+pub(crate) async fn put_tombstone(
+    db: &mut SqliteConnection,
+    tombstone: &Tombstone,
+) -> Result<(), StoreError> {
     let json = serde_json::to_string(tombstone).map_err(|error| corrupt(COMMIT)(error.into()))?;
     sqlx::query("INSERT OR REPLACE INTO tombstones (jid, blocks_until, tombstone) VALUES (?, ?, ?)")
         .bind(tombstone.jid.as_str())

@@ -20,7 +20,7 @@ const PAGE: &str = "read a page of the archive";
 const EXPIRE: &str = "expire a log";
 
 /// What every reader needs of an entry.
-struct Stored {
+pub(crate) struct Stored {
     event: String,
     digest: Option<Vec<u8>>,
     withheld: bool,
@@ -37,7 +37,7 @@ impl FromRow<'_, SqliteRow> for Stored {
 }
 
 impl Stored {
-    fn read(self) -> Result<LogEntry, StoreError> {
+    pub(crate) fn read(self) -> Result<LogEntry, StoreError> {
         let event = serde_json::from_str(&self.event).map_err(|error| corrupt(READ)(error.into()))?;
         Ok(LogEntry { event, digest: read_digest(self.digest)?, withheld: self.withheld })
     }

@@ -13,6 +13,7 @@ mod lease;
 mod open;
 mod peers;
 mod room;
+mod transfer;
 
 pub use open::OpenError;
 use sqlx::sqlite::SqlitePool;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use dmuc_core::storage::{
-    Directory, DirectoryPage, Entry, Found, Lease, Listed, Revision, Room, RoomCommit, RoomUid, StoreError,
-    Tombstone,
+    Directory, DirectoryPage, Entry, Found, Lease, Listed, Renewal, Revision, Room, RoomCommit, RoomUid,
+    StoreError, Tombstone,
 };
 use dmuc_core::{Address, Millis};
 use sqlx::Row;
@@ -70,12 +70,17 @@ impl Room for SqliteStore {
         self.acquire_lease(room, node, now, ttl_ms).await
     }
 
-    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError> {
-        self.renew_lease(lease, now, ttl_ms).await
+    async fn renew(&self, leases: &[Lease], now: Millis, ttl_ms: u64) -> Vec<Result<Renewal, StoreError>> {
+        let renewed = self.renew_leases(leases, now, ttl_ms).await;
+        renewed.unwrap_or_else(|error| error.for_all(leases.len()))
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.release_lease(lease).await
+    }
+
+    async fn abandoned(&self, domain: &str, now: Millis, limit: u32) -> Result<Vec<Address>, StoreError> {
+        self.abandoned_rooms(domain, now, limit).await
     }
 
     async fn list(
@@ -155,6 +160,6 @@ pub(crate) fn read_listed((jid, uid, card): (String, String, Option<String>)) ->
     Ok(Listed { jid, uid: read_uid(&uid)?, card })
 }
 
-fn read_uid(text: &str) -> Result<RoomUid, StoreError> {
+pub(crate) fn read_uid(text: &str) -> Result<RoomUid, StoreError> {
     text.parse().map(RoomUid).map_err(|error: uuid::Error| corrupt("read a room's uid")(error.into()))
 }

@@ -23,6 +23,10 @@ impl Builder for Sqlite {
         store.close().await;
         Some(open(dir).await)
     }
+
+    async fn second(&self, _: &SqliteStore, dir: &TempDir) -> Option<SqliteStore> {
+        Some(open(dir).await)
+    }
 }
 
 async fn open(dir: &TempDir) -> SqliteStore {

@@ -44,4 +44,16 @@ impl StoreError {
     ) -> Self {
         Self { kind, operation, source: Some(source.into()) }
     }
+
+    /// The same failure as the result of each of `count` operations.
+    #[must_use]
+    pub fn for_all<T>(self, count: usize) -> Vec<Result<T, Self>> {
+        let Self { kind, operation, source } = self;
+        let text = source.map(|source| source.to_string());
+        let error = || match &text {
+            Some(text) => Self::caused(kind, operation, text.clone()),
+            None => Self::new(kind, operation),
+        };
+        std::iter::repeat_with(|| Err(error())).take(count).collect()
+    }
 }

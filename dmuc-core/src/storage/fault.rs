@@ -8,7 +8,8 @@ use async_trait::async_trait;
 
 use super::{
     ArchiveQuery, Directory, DirectoryPage, Entry, Frontier, HistoryStore, Lease, Listed, LogEntry, Page,
-    PeerPolicy, Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind,
+    PeerPolicy, Recent, Renewal, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone,
+    Transfer,
 };
 use crate::address::Address;
 use crate::clock::Millis;
@@ -29,6 +30,8 @@ pub enum Operation {
     Renew,
     /// [`Room::release`].
     Release,
+    /// [`Room::abandoned`].
+    Abandoned,
     /// [`Room::list`].
     List,
     /// [`Room::tally`].
@@ -55,6 +58,8 @@ pub enum Operation {
     SetRule,
     /// [`PeerPolicy::drop_rule`].
     DropRule,
+    /// [`PeerPolicy::rules_changed`].
+    RulesChanged,
 }
 
 /// Where in an operation the failure is.
@@ -227,6 +232,22 @@ impl<S> FaultyStore<S> {
             }
         }
     }
+
+    async fn perform_all<T>(
+        &self,
+        operation: Operation,
+        size: usize,
+        done: impl Future<Output = Vec<Result<T, StoreError>>>,
+    ) -> Vec<Result<T, StoreError>> {
+        match self.plan.meet(operation) {
+            None => done.await,
+            Some(Fault::Before(kind)) => planned(kind).for_all(size),
+            Some(Fault::After(kind)) => {
+                done.await;
+                planned(kind).for_all(size)
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -236,15 +257,7 @@ impl<S: Room> Room for FaultyStore<S> {
     }
 
     async fn commit(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>> {
-        let lost = |kind| commits.iter().map(|_| Err(planned(kind))).collect();
-        match self.plan.meet(Operation::Commit) {
-            None => self.store.commit(commits).await,
-            Some(Fault::Before(kind)) => lost(kind),
-            Some(Fault::After(kind)) => {
-                self.store.commit(commits).await;
-                lost(kind)
-            }
-        }
+        self.perform_all(Operation::Commit, commits.len(), self.store.commit(commits)).await
     }
 
     async fn acquire(
@@ -257,12 +270,16 @@ impl<S: Room> Room for FaultyStore<S> {
         self.perform(Operation::Acquire, self.store.acquire(room, node, now, ttl_ms)).await
     }
 
-    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError> {
-        self.perform(Operation::Renew, self.store.renew(lease, now, ttl_ms)).await
+    async fn renew(&self, leases: &[Lease], now: Millis, ttl_ms: u64) -> Vec<Result<Renewal, StoreError>> {
+        self.perform_all(Operation::Renew, leases.len(), self.store.renew(leases, now, ttl_ms)).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.perform(Operation::Release, self.store.release(lease)).await
+    }
+
+    async fn abandoned(&self, domain: &str, now: Millis, limit: u32) -> Result<Vec<Address>, StoreError> {
+        self.perform(Operation::Abandoned, self.store.abandoned(domain, now, limit)).await
     }
 
     async fn list(
@@ -337,6 +354,44 @@ impl<S: PeerPolicy> PeerPolicy for FaultyStore<S> {
 
     async fn drop_rule(&self, domain: &str) -> Result<(), StoreError> {
         self.perform(Operation::DropRule, self.store.drop_rule(domain)).await
+    }
+
+    async fn rules_changed(&self) -> Result<(), StoreError> {
+        self.perform(Operation::RulesChanged, self.store.rules_changed()).await
+    }
+}
+
+/// Moving a store meets no faults of its own: whoever moves one meets those of the other operations.
+#[async_trait]
+impl<S: Transfer> Transfer for FaultyStore<S> {
+    async fn domains(&self) -> Result<Vec<String>, StoreError> {
+        self.store.domains().await
+    }
+
+    async fn tombstones(
+        &self,
+        domain: &str,
+        after: Option<&Address>,
+        limit: u32,
+    ) -> Result<Vec<Tombstone>, StoreError> {
+        self.store.tombstones(domain, after, limit).await
+    }
+
+    async fn put_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        self.store.put_tombstone(tombstone).await
+    }
+
+    async fn arrivals(
+        &self,
+        room: RoomUid,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, LogEntry)>, StoreError> {
+        self.store.arrivals(room, after, limit).await
+    }
+
+    async fn put_places(&self, room: RoomUid, ended: &[Frontier]) -> Result<(), StoreError> {
+        self.store.put_places(room, ended).await
     }
 }
 

@@ -9,6 +9,7 @@ pub mod conformance;
 mod error;
 mod fault;
 mod memory;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub use error::{StoreError, StoreErrorKind};
 pub use fault::{Fault, FaultPlan, FaultyStore, Operation};
 pub use memory::MemoryStore;
+pub use transfer::Transfer;
 
 use crate::address::Address;
 use crate::clock::Millis;
@@ -53,6 +55,15 @@ pub struct Lease {
     pub fence: u64,
     /// Until when, by the clock of the caller.
     pub expires: Millis,
+}
+
+/// A lease that was prolonged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewal {
+    /// As it is now.
+    pub lease: Lease,
+    /// Another node has asked for it since it was taken: stanzas for the room arrive there.
+    pub wanted: bool,
 }
 
 /// A room as found in the store.
@@ -220,24 +231,31 @@ pub trait Room: Send + Sync {
     /// Takes the lease of a room for `node` until `now + ttl_ms`, if it is free, expired or already held by `node`.
     ///
     /// To ensure correctness: every success for another node than the last holder raises the fence; it works for a
-    /// uid that has no room yet.
+    /// uid that has no room yet. A refusal is noted for the holder, see [`Renewal::wanted`]; a success clears the note.
     ///
     /// # Errors
     /// `Conflict` while another node holds it; `Unavailable`.
     async fn acquire(&self, room: RoomUid, node: &str, now: Millis, ttl_ms: u64)
     -> Result<Lease, StoreError>;
 
-    /// Prolongs a lease that is still the newest.
-    ///
-    /// # Errors
-    /// `Conflict` if it has been taken over.
-    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError>;
+    /// Prolongs those leases that are still the newest, each for itself; results in the same order. `Conflict` for one
+    /// that has been taken over.
+    async fn renew(&self, leases: &[Lease], now: Millis, ttl_ms: u64) -> Vec<Result<Renewal, StoreError>>;
 
     /// Gives a lease back. A lease that was taken over is left alone.
     ///
     /// # Errors
     /// `Unavailable`.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Rooms of a service domain of which the lease has expired at `now` and was not given back, those that expired
+    /// first first, at most `limit`: the node that had them is gone, and their occupants wait for another.
+    ///
+    /// To be of use it must not read the rooms of which the leases are well: it is asked every few seconds.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn abandoned(&self, domain: &str, now: Millis, limit: u32) -> Result<Vec<Address>, StoreError>;
 
     /// Rooms of a service domain in order of address, those after `after`, at most `limit`.
     ///
@@ -428,9 +446,18 @@ pub trait PeerPolicy: Send + Sync {
     /// # Errors
     /// `Unavailable`.
     async fn drop_rule(&self, domain: &str) -> Result<(), StoreError>;
+
+    /// Waits until the rules may have changed since it was called, by whatever node; it may return without a change.
+    /// The default waits for ever: who wants to know looks from time to time as well.
+    ///
+    /// # Errors
+    /// `Unavailable`, if changes may go unnoticed.
+    async fn rules_changed(&self) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
 }
 
-/// A backend with all three.
+/// A backend with all that rooms need.
 pub trait Storage: Room + HistoryStore + PeerPolicy {}
 
 impl<T: Room + HistoryStore + PeerPolicy> Storage for T {}

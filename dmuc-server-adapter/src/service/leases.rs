@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dmuc_core::storage::{Lease, RoomUid, Storage, StoreError, StoreErrorKind};
-use tokio::task::JoinSet;
+use dmuc_core::storage::{Lease, Renewal, RoomUid, Storage, StoreError, StoreErrorKind};
 use tracing::{debug, error, warn};
 
 use super::{lock, timers};
 
-/// Renewals that are under way at a time.
-const RENEWALS_MAX: usize = 16;
+/// Leases that are renewed at a time.
+const RENEWALS_MAX: usize = 1000;
 
 /// The leases that this process holds.
 pub(super) struct Leases {
@@ -54,24 +53,22 @@ impl Leases {
         }
     }
 
-    async fn renew_all(self: &Arc<Self>) {
+    async fn renew_all(&self) {
         let all: Vec<_> = lock(&self.held).values().cloned().collect();
-        let mut renewals = JoinSet::new();
-        for held in all {
-            if renewals.len() >= RENEWALS_MAX {
-                renewals.join_next().await;
+        for held in all.chunks(RENEWALS_MAX) {
+            let leases: Vec<Lease> = held.iter().map(|held| *lock(&held.lease)).collect();
+            let renewals = self.storage.renew(&leases, timers::now(), self.ttl_ms()).await;
+            for ((held, lease), renewal) in held.iter().zip(&leases).zip(renewals) {
+                self.note(held, lease, renewal);
             }
-            renewals.spawn(self.clone().renew(held));
         }
-        renewals.join_all().await;
     }
 
-    async fn renew(self: Arc<Self>, held: Arc<Held>) {
-        let lease = *lock(&held.lease);
-        match self.storage.renew(&lease, timers::now(), self.ttl_ms()).await {
-            Ok(renewed) => *lock(&held.lease) = renewed,
-            Err(error) if error.kind == StoreErrorKind::Conflict => self.note_lost(&lease, &held),
-            Err(_) if timers::now() >= lease.expires => self.note_lost(&lease, &held),
+    fn note(&self, held: &Arc<Held>, lease: &Lease, renewal: Result<Renewal, StoreError>) {
+        match renewal {
+            Ok(renewal) => *lock(&held.lease) = renewal.lease,
+            Err(error) if error.kind == StoreErrorKind::Conflict => self.note_lost(lease, held),
+            Err(_) if timers::now() >= lease.expires => self.note_lost(lease, held),
             Err(error) => {
                 warn!(room = %lease.room, error = %super::chain(&error), "lease not renewed, trying again");
             }

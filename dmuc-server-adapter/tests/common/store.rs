@@ -9,8 +9,8 @@ use dmuc_core::event::Position;
 use dmuc_core::policy::PeerRule;
 use dmuc_core::storage::{
     ArchiveQuery, Change, Directory, DirectoryPage, Entry, Found, Frontier, HistoryStore, Lease, Listed,
-    LogEntry, Page, PeerPolicy, Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind,
-    Tombstone, card_field,
+    LogEntry, Page, PeerPolicy, Recent, Renewal, Revision, Room, RoomCommit, RoomUid, StoreError,
+    StoreErrorKind, Tombstone, card_field,
 };
 use dmuc_core::{Address, Millis};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -198,14 +198,22 @@ impl Room for TestStore {
         Ok(*lease)
     }
 
-    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError> {
-        self.up("renew").await?;
-        match self.disk.lock().unwrap().leases.get(&lease.room) {
+    async fn renew(&self, leases: &[Lease], now: Millis, ttl_ms: u64) -> Vec<Result<Renewal, StoreError>> {
+        if let Err(error) = self.up("renew").await {
+            return error.for_all(leases.len());
+        }
+        let disk = self.disk.lock().unwrap();
+        let renew = |lease: &Lease| match disk.leases.get(&lease.room) {
             Some((held, Some(_))) if held.fence == lease.fence => {
-                Ok(Lease { expires: now.plus(ttl_ms), ..*lease })
+                Ok(Renewal { lease: Lease { expires: now.plus(ttl_ms), ..*lease }, wanted: false })
             }
             _ => Err(StoreError::new(StoreErrorKind::Conflict, "renew")),
-        }
+        };
+        leases.iter().map(renew).collect()
+    }
+
+    async fn abandoned(&self, _: &str, _: Millis, _: u32) -> Result<Vec<Address>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {

@@ -39,16 +39,17 @@ pub mod peers;
 pub mod recent;
 pub mod restart;
 pub mod rooms;
+pub mod transfer;
 
 use async_trait::async_trait;
 
-use super::Storage;
+use super::Transfer;
 
 /// How the suite gets its stores.
 #[async_trait]
 pub trait Builder: Default + Send + Sync {
     /// The store under test.
-    type Store: Storage;
+    type Store: Transfer;
     /// Kept until the case is over: its `Drop` cleans up.
     type Guard: Send + Sync;
 
@@ -60,6 +61,15 @@ pub trait Builder: Default + Send + Sync {
     /// `None`, the default, says that this store does not outlive its process; the cases of [`restart`] then have
     /// nothing to check.
     async fn reopen(&self, store: Self::Store, guard: &Self::Guard) -> Option<Self::Store> {
+        let _ = (store, guard);
+        None
+    }
+
+    /// The same store as another node opens it, while this one has it open.
+    ///
+    /// `None`, the default, says that only one process uses such a store; cases that need two nodes then have nothing to
+    /// check.
+    async fn second(&self, store: &Self::Store, guard: &Self::Guard) -> Option<Self::Store> {
         let _ = (store, guard);
         None
     }
@@ -86,7 +96,8 @@ macro_rules! suite {
             leases: a_free_lease_is_taken, a_held_lease_refuses_others, the_holder_may_take_it_again,
                 an_expired_lease_is_taken_over, a_renewed_lease_holds_longer, a_lost_lease_cannot_be_renewed,
                 a_lease_given_back_is_free, giving_back_a_lost_lease_changes_nothing, leases_are_apart,
-                fences_outlive_the_room;
+                fences_outlive_the_room, leases_are_renewed_together, the_holder_learns_who_wants_it,
+                abandoned_rooms_are_found;
             logs: every_field_of_an_entry_is_kept, appending_again_changes_nothing, an_id_names_one_position,
                 an_id_names_one_position_within_a_slice, a_refused_slice_appends_nothing, ids_are_apart_by_room,
                 ranges_ascend_within_limits, an_inverted_range_is_empty, incarnations_are_logs_of_their_own,
@@ -113,7 +124,9 @@ macro_rules! suite {
             directory: a_room_is_in_it_while_its_card_says_so, it_is_read_both_ways, an_unknown_room_is_no_bound,
                 a_directory_is_of_one_domain;
             peers: without_rules_there_are_none, rules_come_in_order_of_domain, a_rule_replaces_the_former,
-                a_rule_is_dropped, every_field_of_a_rule_is_kept;
+                a_rule_is_dropped, every_field_of_a_rule_is_kept, another_node_sees_rules;
+            transfer: all_domains_are_known, tombstones_are_listed_and_put, arrivals_are_read_by_pages,
+                places_of_ended_logs_are_put;
             restart: rooms_survive, logs_survive, the_order_of_arrival_survives, leases_survive, tombstones_survive,
                 rules_survive, an_expired_log_keeps_its_place_over_a_restart;
         }

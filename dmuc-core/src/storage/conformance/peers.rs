@@ -67,3 +67,13 @@ pub async fn every_field_of_a_rule_is_kept<B: Builder>(builder: &B) {
     set(&store, &rule).await;
     assert_eq!(rules(&store).await, [rule]);
 }
+
+/// Another node sees what one has set, and what it has dropped.
+pub async fn another_node_sees_rules<B: Builder>(builder: &B) {
+    let (store, guard) = builder.build().await;
+    let Some(second) = builder.second(&store, &guard).await else { return };
+    set(&store, &PeerRule::allow("rooms.macbeth.lit")).await;
+    assert_eq!(rules(&second).await, [PeerRule::allow("rooms.macbeth.lit")]);
+    second.drop_rule("rooms.macbeth.lit").await.expect("the store can be written");
+    assert_eq!(rules(&store).await, []);
+}

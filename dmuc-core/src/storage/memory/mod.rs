@@ -1,18 +1,24 @@
 //! The store that forgets: everything in memory, for tests and for trying things out.
 
+mod leases;
+mod logs;
+mod transfer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use self::leases::Leases;
+use self::logs::Logs;
 use super::{
     ArchiveQuery, Change, Directory, DirectoryPage, Entry, Found, Frontier, HistoryStore, Lease, Listed,
-    LogEntry, Page, PeerPolicy, Recent, Revision, Room, RoomCommit, RoomUid, StoreError, StoreErrorKind,
-    Tombstone, card_field,
+    LogEntry, Page, PeerPolicy, Recent, Renewal, Revision, Room, RoomCommit, RoomUid, StoreError,
+    StoreErrorKind, Tombstone, card_field,
 };
 use crate::address::Address;
 use crate::clock::Millis;
-use crate::event::{EventId, Position};
+use crate::event::Position;
 use crate::policy::PeerRule;
 
 /// A store in memory; clones share it.
@@ -29,7 +35,7 @@ struct State {
     rooms: BTreeMap<RoomUid, Record>,
     logs: BTreeMap<RoomUid, Logs>,
     tombstones: BTreeMap<Address, Tombstone>,
-    leases: BTreeMap<RoomUid, Held>,
+    leases: Leases,
     rules: BTreeMap<String, PeerRule>,
 }
 
@@ -40,156 +46,14 @@ struct Record {
     parts: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone)]
-struct Held {
-    holder: String,
-    lease: Lease,
-    released: bool,
-}
-
-/// The logs of one room: entries in order of arrival, and where each position is.
-#[derive(Debug, Clone, Default)]
-struct Logs {
-    arrived: BTreeMap<u64, LogEntry>,
-    next: u64,
-    positions: BTreeMap<Position, u64>,
-    ids: BTreeMap<EventId, Position>,
-    /// The last frontier of logs of which every entry has expired.
-    ended: BTreeMap<(Arc<str>, u32), Frontier>,
-}
-
 fn conflict(operation: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Conflict, operation)
-}
-
-impl Logs {
-    /// An event id names one position, among those held and those to come.
-    fn check<'a>(&self, entries: impl Iterator<Item = &'a LogEntry>) -> Result<(), StoreError> {
-        let mut coming: BTreeMap<EventId, &Position> = BTreeMap::new();
-        for LogEntry { event, .. } in entries {
-            let held = self.ids.get(&event.id).or_else(|| coming.get(&event.id).copied());
-            if held.is_some_and(|pos| *pos != event.pos) {
-                return Err(conflict("append: the event id is held at another position"));
-            }
-            if !self.positions.contains_key(&event.pos) {
-                coming.insert(event.id, &event.pos);
-            }
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, entry: &LogEntry) {
-        if self.positions.contains_key(&entry.event.pos) {
-            return;
-        }
-        self.next += 1;
-        self.positions.insert(entry.event.pos.clone(), self.next);
-        self.ids.insert(entry.event.id, entry.event.pos.clone());
-        self.arrived.insert(self.next, entry.clone());
-    }
-
-    fn at(&mut self, pos: &Position) -> Option<&mut LogEntry> {
-        let arrival = self.positions.get(pos)?;
-        self.arrived.get_mut(arrival)
-    }
-
-    fn arrival_of(&self, id: EventId) -> Option<u64> {
-        self.positions.get(self.ids.get(&id)?).copied()
-    }
-
-    fn frontier(&self) -> Vec<Frontier> {
-        let mut frontier = self.ended.clone();
-        frontier.extend(self.held().into_iter().map(|log| ((log.pos.o.clone(), log.pos.i), log)));
-        frontier.into_values().collect()
-    }
-
-    fn held(&self) -> Vec<Frontier> {
-        let mut frontier: Vec<Frontier> = Vec::new();
-        for (pos, arrival) in &self.positions {
-            let digest = self.arrived.get(arrival).and_then(|entry| entry.digest);
-            match frontier.last_mut().filter(|last| last.pos.o == pos.o && last.pos.i == pos.i) {
-                Some(last) if last.pos.s + 1 == pos.s => {
-                    *last = Frontier { pos: pos.clone(), digest, low: last.low }
-                }
-                Some(_) => {}
-                None => frontier.push(Frontier { pos: pos.clone(), digest, low: pos.s }),
-            }
-        }
-        frontier
-    }
-
-    /// Drops what is stamped before `before`; a log that ends so keeps its place.
-    fn expire(&mut self, before: Millis) -> u64 {
-        let logs = self.frontier();
-        let old = |entry: &LogEntry| entry.event.h.millis() < before;
-        let dropped: Vec<LogEntry> =
-            self.arrived.extract_if(.., |_, entry| old(entry)).map(|(_, e)| e).collect();
-        for entry in &dropped {
-            self.positions.remove(&entry.event.pos);
-            self.ids.remove(&entry.event.id);
-        }
-        self.ended = logs
-            .into_iter()
-            .map(|log| ((log.pos.o.clone(), log.pos.i), Frontier { low: log.pos.s + 1, ..log }))
-            .collect();
-        dropped.len() as u64
-    }
-
-    fn canonical(&self) -> Vec<&LogEntry> {
-        let mut shown: Vec<&LogEntry> = self.arrived.values().filter(|entry| !entry.withheld).collect();
-        shown.sort_by(|a, b| a.event.order().cmp(&b.event.order()));
-        shown
-    }
-
-    fn page(&self, query: &ArchiveQuery) -> Option<Page> {
-        let selected = self.selected(query)?;
-        let after = self.bound(query.after, 0)?;
-        let before = self.bound(query.before, u64::MAX)?;
-        let skipped = usize::try_from(query.index.unwrap_or(0)).unwrap_or(usize::MAX);
-        let from = selected.partition_point(|(n, _)| *n <= after).max(skipped).min(selected.len());
-        let to = selected.partition_point(|(n, _)| *n < before).max(from);
-        let size = (to - from).min(query.max as usize);
-        let (first, complete) =
-            if query.last { (to - size, to - size == from) } else { (from, from + size == to) };
-        Some(Page {
-            entries: selected[first..first + size].iter().map(|(_, entry)| (*entry).clone()).collect(),
-            complete,
-            count: selected.len() as u64,
-            index: first as u64,
-        })
-    }
-
-    /// Where a bound stands in the order of arrival; `absent` if there is none, nothing if it is not held.
-    fn bound(&self, id: Option<EventId>, absent: u64) -> Option<u64> {
-        id.map_or(Some(absent), |id| self.arrival_of(id))
-    }
-
-    /// What the filters select, in order of arrival; nothing if one names an entry that is not held.
-    fn selected(&self, query: &ArchiveQuery) -> Option<Vec<(u64, &LogEntry)>> {
-        let after = self.bound(query.after_id, 0)?;
-        let before = self.bound(query.before_id, u64::MAX)?;
-        if query.ids.iter().flatten().any(|id| self.arrival_of(*id).is_none()) {
-            return None;
-        }
-        let selects = |arrival: u64, LogEntry { event, withheld, .. }: &LogEntry| {
-            let at = event.h.millis();
-            !withheld
-                && (after < arrival && arrival < before)
-                && query.start.is_none_or(|start| at >= start)
-                && query.end.is_none_or(|end| at <= end)
-                && (query.oid.is_none() || query.oid == event.oid)
-                && (query.nick.is_none() || query.nick == event.nick)
-                && query.ids.as_ref().is_none_or(|ids| ids.contains(&event.id))
-        };
-        let entries = self.arrived.iter().map(|(arrival, entry)| (*arrival, entry));
-        Some(entries.filter(|(arrival, entry)| selects(*arrival, entry)).collect())
-    }
 }
 
 impl State {
     fn commit(&mut self, commit: &RoomCommit) -> Result<Revision, StoreError> {
         let uid = commit.lease.room;
-        if self.leases.get(&uid).is_some_and(|held| held.lease.fence > commit.lease.fence) {
+        if self.leases.is_taken_over(&commit.lease) {
             return Err(conflict("commit: the lease was taken over"));
         }
         let revision = self.rooms.get(&uid).map(|room| room.revision).unwrap_or_default();
@@ -349,38 +213,24 @@ impl Room for MemoryStore {
         now: Millis,
         ttl_ms: u64,
     ) -> Result<Lease, StoreError> {
-        let mut state = self.lock();
-        let held = state.leases.get(&room);
-        if held.is_some_and(|held| held.holder != node && !held.released && held.lease.expires > now) {
-            return Err(conflict("acquire: another node holds the lease"));
-        }
-        let fence = held.map_or(1, |held| held.lease.fence + u64::from(held.holder != node));
-        let lease = Lease { room, fence, expires: now.plus(ttl_ms) };
-        state.leases.insert(room, Held { holder: node.to_owned(), lease, released: false });
-        Ok(lease)
+        self.lock().leases.acquire(room, node, now, ttl_ms)
     }
 
-    async fn renew(&self, lease: &Lease, now: Millis, ttl_ms: u64) -> Result<Lease, StoreError> {
+    async fn renew(&self, leases: &[Lease], now: Millis, ttl_ms: u64) -> Vec<Result<Renewal, StoreError>> {
         let mut state = self.lock();
-        match state
-            .leases
-            .get_mut(&lease.room)
-            .filter(|held| held.lease.fence == lease.fence && !held.released)
-        {
-            Some(held) => {
-                held.lease.expires = now.plus(ttl_ms);
-                Ok(held.lease)
-            }
-            None => Err(conflict("renew: the lease was taken over")),
-        }
+        leases.iter().map(|lease| state.leases.renew(lease, now, ttl_ms)).collect()
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut state = self.lock();
-        if let Some(held) = state.leases.get_mut(&lease.room).filter(|held| held.lease.fence == lease.fence) {
-            held.released = true;
-        }
+        self.lock().leases.release(lease);
         Ok(())
+    }
+
+    async fn abandoned(&self, domain: &str, now: Millis, limit: u32) -> Result<Vec<Address>, StoreError> {
+        let state = self.lock();
+        let rooms = state.leases.abandoned(now).into_iter();
+        let rooms = rooms.filter_map(|uid| Some(state.rooms.get(&uid)?.jid.clone()));
+        Ok(rooms.filter(|jid| jid.domain() == domain).take(limit as usize).collect())
     }
 
     async fn list(
