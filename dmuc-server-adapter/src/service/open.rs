@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmuc_core::storage::{MemoryStore, Storage};
+use dmuc_core::storage::{MemoryStore, Transfer};
 
 /// Why a store was not opened. No variant repeats the URL, which may hold a password.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +62,11 @@ pub fn check_store_url(url: &str) -> Result<(), OpenError> {
 }
 
 /// Opens the store of a URL: `sqlite:FILE` (feature `sqlite`), or `memory:`, which forgets everything at the end.
+/// What comes is a [`Storage`](dmuc_core::storage::Storage) too.
 ///
 /// # Errors
 /// [`OpenError`].
-pub async fn open_storage(url: &str) -> Result<Arc<dyn Storage>, OpenError> {
+pub async fn open_storage(url: &str) -> Result<Arc<dyn Transfer>, OpenError> {
     match backend(url)? {
         Backend::Memory => Ok(Arc::new(MemoryStore::default())),
         #[cfg(feature = "sqlite")]
