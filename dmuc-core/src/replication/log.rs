@@ -126,10 +126,11 @@ impl Log {
     /// Takes an event in; gives it as it goes into the store.
     pub fn entry(&mut self, event: Event) -> LogEntry {
         let held = self.held.entry((event.pos.o.clone(), event.pos.i)).or_default();
-        let digest = held.chain(&event);
+        let (digest, before) = (held.chain(&event), held.contiguous());
         held.add(event.pos.s);
-        if held.contiguous() == event.pos.s {
-            held.digest = digest;
+        if held.contiguous() != before {
+            // What was held behind a hole came without a digest.
+            held.digest = digest.filter(|_| held.contiguous() == event.pos.s);
         }
         LogEntry { event, digest, withheld: false }
     }
@@ -149,7 +150,7 @@ const SKEW_MS_MAX: u64 = 60_000;
 mod tests {
     use super::{Held, Log};
     use crate::clock::{Hlc, Millis};
-    use crate::event::{ChainDigest, Position};
+    use crate::event::{ChainDigest, Event, EventId, Position};
     use crate::storage::Frontier;
 
     #[test]
@@ -174,6 +175,32 @@ mod tests {
         held.add(4);
         assert_eq!(held.ranges, [(1, 7)]);
         assert!(held.has(4) && !held.has(8));
+    }
+
+    #[test]
+    fn what_follows_a_filled_hole_has_no_digest() {
+        let mut log = Log::restore("a.lit", 1, Hlc::default(), &[]);
+        let mut digest = |s| log.entry(event("b.lit", s)).digest;
+        let first = digest(1);
+        assert_eq!(first, Some(event("b.lit", 1).chain(ChainDigest::default())));
+        assert_eq!(digest(3), None);
+        assert_eq!(digest(2), Some(event("b.lit", 2).chain(first.expect("just seen"))));
+        assert_eq!(digest(4), None, "that of 3 is not known");
+    }
+
+    fn event(origin: &str, s: u64) -> Event {
+        Event {
+            pos: Position { o: origin.into(), i: 1, s },
+            h: Hlc::default(),
+            id: EventId::default(),
+            deps: Vec::new(),
+            nick: None,
+            oid: None,
+            jid: None,
+            stanza: None,
+            lang: None,
+            content: Vec::new(),
+        }
     }
 
     #[test]
