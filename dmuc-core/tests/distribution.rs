@@ -130,6 +130,21 @@ fn a_client_in_at_two_instances_sees_itself_at_the_other() {
 }
 
 #[test]
+fn a_user_in_at_two_instances_under_one_nick_is_written_to_at_both() {
+    let mut world = distributed();
+    let (desk, phone) = ("puck@athens.lit/desk", "puck@athens.lit/phone");
+    world.joins(desk, &format!("{COVEN}/puck")).joins(phone, &format!("{AT_ROOMS}/puck"));
+    for (writer, room) in [(CRONE, COVEN), (desk, COVEN), (phone, AT_ROOMS)] {
+        world.forget();
+        world.send(&format!(
+            "<message type='chat' id='w' from='{writer}' to='{room}/puck'><body>psst</body></message>"
+        ));
+        assert_eq!([desk, phone].map(|client| bodies(&world.got(client)).len()), [1, 1], "{writer}");
+        assert!(world.got(writer).is_empty());
+    }
+}
+
+#[test]
 fn for_whom_nobody_answers_may_do_at_a_shadow_what_all_instances_believe() {
     let mut world = distributed();
     let puck = "puck@athens.lit/wood";

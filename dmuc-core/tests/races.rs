@@ -426,3 +426,59 @@ fn a_timer_that_fires_for_nothing_does_nothing() {
     let Millis(now) = world.now;
     assert!(now > DAY_MS);
 }
+
+/// Sets the subject at an instance to what everybody else was not asked about.
+fn sets_subject(world: &mut World, user: &str, room: &str, text: &str) {
+    world.send(&format!(
+        "<message type='groupchat' id='s' from='{user}' to='{room}'><subject>{text}</subject></message>"
+    ));
+}
+
+fn subjects(world: &World) -> Vec<String> {
+    let subject = |room| {
+        let subject: serde_json::Value = serde_json::from_str(world.part(room, "subject").unwrap()).unwrap();
+        subject["text"].as_str().unwrap().to_owned()
+    };
+    ALL.iter().map(|room| subject(room)).collect()
+}
+
+#[test]
+fn a_subject_set_while_the_right_is_taken_is_taken_back_everywhere() {
+    for late in [CONFERENCE, CHAT] {
+        let mut world = gathered();
+        world.configures(CRONE, COVEN, &[("muc#roomconfig_changesubject", "1")]);
+        sets_subject(&mut world, CRONE, COVEN, "Spells");
+        assert_eq!(subjects(&world), ["Spells"; 3]);
+        // Macbeth's users do not know yet that the owner wants no more of it; Marlowe's hear of it before or after.
+        world.hold(CHAT, ROOMS);
+        world.hold(late, CONFERENCE);
+        world.configures(CRONE, COVEN, &[("muc#roomconfig_changesubject", "0")]);
+        world.forget();
+        sets_subject(&mut world, WITCH, AT_ROOMS, "Broomsticks");
+        world.release(late, CONFERENCE);
+        world.release(CHAT, ROOMS);
+        assert_eq!(subjects(&world), ["Spells"; 3]);
+        let shown = |s: &dmuc_core::Stanza| s.child("subject", "jabber:client").map(|subject| subject.text());
+        let seen: Vec<_> = world.got(WITCH).iter().filter_map(shown).collect();
+        assert_eq!(seen, ["Broomsticks", "Spells"], "where it was seen, it is seen to be taken back");
+        let places =
+            ALL.map(|room| world.log(room).iter().filter(|entry| &*entry.event.pos.o == ROOMS).count());
+        assert_eq!(places, [1; 3], "its place is kept at all instances");
+    }
+}
+
+#[test]
+fn what_is_said_while_voice_is_taken_keeps_its_place_and_is_shown_where_it_was_said() {
+    let mut world = gathered();
+    world.hold(CHAT, ROOMS);
+    world.orders(CRONE, COVEN, "nick='firstwitch' role='visitor'");
+    world.forget();
+    world.says(WITCH, AT_ROOMS, "hail");
+    world.release(CHAT, ROOMS);
+    let heard = [CRONE, WITCH, KIT].map(|user| bodies(&world.got(user)).len());
+    assert_eq!((heard[0], heard[1]), (0, 1));
+    let entry = |room| world.log(room).iter().find(|entry| &*entry.event.pos.o == ROOMS).unwrap();
+    assert_eq!((entry(COVEN).withheld, entry(AT_ROOMS).withheld), (true, false));
+    assert_eq!(entry(COVEN).digest, entry(AT_ROOMS).digest, "the chain goes on over it");
+    assert!(entry(COVEN).digest.is_some());
+}

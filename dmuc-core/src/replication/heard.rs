@@ -9,12 +9,13 @@ use crate::replication::gate::Peer;
 use crate::replication::payload::{Ev, condition};
 use crate::replication::shadow::Heard;
 use crate::room::lasting::lasts;
-use crate::room::message::Speaker;
+use crate::room::message::{Speaker, is_subject_change};
 use crate::room::occupants::Occupant;
 use crate::room::retraction::{Moderation, Retraction};
 use crate::room::roles::{Affiliation, Role};
 use crate::room::strip;
 use crate::stanza::{Condition, ErrorKind, Payload, Stanza, StanzaError};
+use crate::storage::LogEntry;
 
 impl Instance {
     /// A peer's occupant says something to everyone.
@@ -34,12 +35,20 @@ impl Instance {
         if stanza.from.as_ref().is_some_and(Address::is_bare) {
             return self.hear_room(peer, stanza, ev.as_ref());
         }
-        let speaker = self.speaker(peer, stanza)?;
+        let speaker = self.occupant_of(peer, stanza)?;
         let room = peer.room.clone().ok_or(Condition::Forbidden)?;
         let content = said(stanza, &room);
-        self.may_say(&speaker, &content)?;
+        let may = self.may_be_heard(&speaker, &content);
         match ev {
-            Some(ev) => self.take_event(peer, stanza, &ev, &speaker, content)?,
+            Some(ev) => {
+                let event = self.said_by(peer, stanza, &ev, &speaker, content)?;
+                match may {
+                    Ok(()) => self.show_event(event, &speaker.nick),
+                    Err(_) => self.withhold(event),
+                }
+                return may;
+            }
+            None if may.is_err() => return may,
             None if !lasts(&content) => self.relay_in_passing(stanza, &speaker, content),
             None if peer.core_only => self.adopt(&speaker, stanza, content),
             None => return Err(unpositioned()),
@@ -47,14 +56,21 @@ impl Instance {
         Ok(())
     }
 
-    /// A peer speaks in the name of the room: one of its occupants has moderated, if it may by our lists (XEP-0425).
+    /// A peer speaks in the name of the room: the source says which subject it has, or an occupant has moderated, if it
+    /// may by our lists (XEP-0425).
     fn hear_room(&mut self, peer: &Peer, stanza: &Stanza, ev: Option<&Ev>) -> Heard {
-        let retraction = Retraction::read(&stanza.children);
-        let moderation = retraction.as_ref().and_then(|retraction| retraction.moderation.as_ref());
-        self.check_moderator(&peer.domain, moderation.ok_or_else(unknown_occupant)?)?;
+        let room = peer.room.as_ref().ok_or(Condition::Forbidden)?;
+        let content = if is_subject_change(&stanza.children) {
+            self.only_source(peer)?;
+            said(stanza, room)
+        } else {
+            let retraction = Retraction::read(&stanza.children);
+            let moderation = retraction.as_ref().and_then(|retraction| retraction.moderation.as_ref());
+            self.check_moderator(&peer.domain, moderation.ok_or_else(unknown_occupant)?)?;
+            stanza.children.iter().filter(|child| child.is("retract", ns::RETRACT)).take(1).cloned().collect()
+        };
         let ev = ev.ok_or_else(unpositioned)?;
-        let retract = stanza.children.iter().find(|child| child.is("retract", ns::RETRACT)).cloned();
-        let event = self.event_of(peer, stanza, ev, retract.into_iter().collect())?;
+        let event = self.event_of(peer, stanza, ev, content)?;
         self.record(event);
         Ok(())
     }
@@ -69,37 +85,69 @@ impl Instance {
         Ok(())
     }
 
-    /// The occupant that a peer speaks for: one of its own, and not banned here.
+    /// The occupant that a peer speaks for, if it is not banned here.
     pub(crate) fn speaker(&self, peer: &Peer, stanza: &Stanza) -> Result<Occupant, StanzaError> {
+        let occupant = self.occupant_of(peer, stanza)?;
+        self.must_not_be_banned(&occupant)?;
+        Ok(occupant)
+    }
+
+    /// The occupant that a peer speaks for: one of its own.
+    fn occupant_of(&self, peer: &Peer, stanza: &Stanza) -> Result<Occupant, StanzaError> {
         self.only_instance(peer)?;
         let nick =
             stanza.from.as_ref().and_then(|from| from.resource()).and_then(|nick| Nick::parse(nick).ok());
         let occupant = nick.and_then(|nick| self.room().occupants.remote(&peer.domain, &nick));
-        let occupant = occupant.ok_or_else(unknown_occupant)?;
-        if self.affiliation_of(occupant) == Affiliation::Outcast {
-            return Err(Condition::Forbidden.into());
-        }
-        Ok(occupant.clone())
+        occupant.cloned().ok_or_else(unknown_occupant)
     }
 
-    fn take_event(
+    fn must_not_be_banned(&self, occupant: &Occupant) -> Heard {
+        match self.affiliation_of(occupant) {
+            Affiliation::Outcast => Err(Condition::Forbidden.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what a peer's occupant says is to be heard here.
+    fn may_be_heard(&self, speaker: &Occupant, content: &[Payload]) -> Heard {
+        self.must_not_be_banned(speaker)?;
+        self.may_say(speaker, content)
+    }
+
+    /// What a peer's occupant says, as it is claimed, which is what the origin's digest covers.
+    fn said_by(
         &mut self,
         peer: &Peer,
         stanza: &Stanza,
         ev: &Ev,
         speaker: &Occupant,
         content: Vec<Payload>,
-    ) -> Heard {
-        // As it is claimed, which is what the origin's digest covers; as it is shown to those who are here.
-        let event = Event {
+    ) -> Result<Event, StanzaError> {
+        Ok(Event {
             nick: Some(speaker.claimed.clone()),
             oid: Some(speaker.oid.clone()),
             jid: speaker.jid.clone(),
             ..self.event_of(peer, stanza, ev, content)?
-        };
-        self.relay_event(&event, &speaker.nick);
-        self.record_of(event, Some(&speaker.nick));
-        Ok(())
+        })
+    }
+
+    fn show_event(&mut self, event: Event, shown: &Nick) {
+        self.relay_event(&event, shown);
+        self.record_of(event, Some(shown));
+    }
+
+    /// Keeps the place of what its speaker had no right to say any more, and shows it to nobody. Where it was said the
+    /// right was still there: if it was a subject, the source says what the subject is.
+    fn withhold(&mut self, event: Event) {
+        let outdone = is_subject_change(&event.content) && event.h > self.room().subject.h;
+        let entry = self.room_mut().log.entry(event);
+        self.turn.append(LogEntry { withheld: true, ..entry });
+        if outdone && self.is_source() {
+            let subject = Payload::text_element("subject", &self.room().subject.text);
+            let event = self.mint_own(vec![subject]);
+            self.push_event(&event, &self.here());
+            self.record(event);
+        }
     }
 
     /// A peer's event that nobody has said yet.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use crate::address::Address;
-use crate::clock::Millis;
+use crate::clock::{Hlc, Millis};
 use crate::event::{Event, EventId};
 use crate::instance::occupant_id_payload;
 use crate::ns;
@@ -47,6 +47,26 @@ struct Past {
 impl Past {
     fn shown(&self, room: &Address) -> &Arc<Template> {
         self.shown.get_or_init(|| Template::new(&as_past_message(&self.event, room)))
+    }
+}
+
+/// What somebody says, to be known again if it is sent again.
+pub(crate) struct Said<'a> {
+    pub oid: &'a str,
+    /// The stanza's id.
+    pub id: Option<&'a str>,
+    /// Since when the speaker is in.
+    pub since: Hlc,
+    pub content: &'a [Payload],
+}
+
+impl Said<'_> {
+    /// Whether that event says it: under the same origin id (XEP-0359 §3.2), or under the same id since the speaker came
+    /// in, as clients that count their ids begin anew with each stream.
+    fn is(&self, event: &Event) -> bool {
+        let is_named = || self.content.iter().any(|child| child.is("origin-id", ns::SID));
+        let same_id = || self.id.is_some() && event.stanza.as_deref() == self.id && event.h >= self.since;
+        event.oid.as_deref() == Some(self.oid) && event.content == self.content && (is_named() || same_id())
     }
 }
 
@@ -103,13 +123,10 @@ impl History {
         past.bytes = bytes;
     }
 
-    /// The event, not older than `within_ms`, by which somebody said the very same under the same origin id
-    /// (XEP-0359 §3.2).
-    pub fn said_by(&self, oid: &str, content: &[Payload], now: Millis, within_ms: u64) -> Option<&Event> {
-        content.iter().find(|child| child.is("origin-id", ns::SID))?;
-        let same = |event: &&Event| event.oid.as_deref() == Some(oid) && event.content == content;
+    /// The event, not older than `within_ms`, by which the very same was said already.
+    pub fn said(&self, again: &Said<'_>, now: Millis, within_ms: u64) -> Option<&Event> {
         let events = self.events.iter().rev().map(|past| &past.event);
-        events.take_while(|event| now.since(event.h.millis()) <= within_ms).find(same)
+        events.take_while(|event| now.since(event.h.millis()) <= within_ms).find(|event| again.is(event))
     }
 
     /// Whether an event of this name is at hand.

@@ -5,7 +5,7 @@ use crate::instance::{Instance, occupant_id_payload};
 use crate::nick::Nick;
 use crate::ns;
 use crate::record::{Subject, part};
-use crate::room::history::{as_message, delay, stanza_id};
+use crate::room::history::{Said, as_message, delay, stanza_id};
 use crate::room::lasting::lasts;
 use crate::room::occupants::Occupant;
 use crate::stanza::{Condition, Payload, Stanza, StanzaError};
@@ -87,14 +87,21 @@ impl Instance {
         if !lasts(&content) {
             return self.say_in_passing(&speaker, stanza, content);
         }
-        match self.room().history.said_by(&speaker.oid, &content, self.turn.now, RETRY_MS) {
-            // Sent again by a client that does not know whether it was heard.
+        match self.said_already(&speaker, stanza, &content) {
+            // Sent again by a client, or a server, that does not know whether it was heard.
             Some(event) => {
                 let message = as_message(event, &self.jid);
                 self.turn.send(Stanza { to: stanza.from.clone(), ..message });
             }
             None => self.publish(speaker, stanza, content),
         }
+    }
+
+    fn said_already(&self, speaker: &Speaker, stanza: &Stanza, content: &[Payload]) -> Option<&Event> {
+        let from = stanza.from.as_ref()?;
+        let since = self.room().occupants.of_session(from)?.claim;
+        let said = Said { oid: &speaker.oid, id: stanza.id.as_deref(), since, content };
+        self.room().history.said(&said, self.turn.now, RETRY_MS)
     }
 
     /// Delivers what is not worth keeping, here and at the peers.

@@ -11,19 +11,23 @@ impl Instance {
     pub(crate) fn handle_private(&mut self, stanza: &Stanza) {
         match self.admit_private(stanza) {
             Err(refusal) => self.turn.refuse(stanza, refusal),
-            Ok((from, to)) => self.pass_private(&from, &to, stanza),
+            Ok((from, to)) => to.iter().for_each(|to| self.pass_private(&from, to, stanza)),
         }
     }
 
-    fn admit_private(&self, stanza: &Stanza) -> Result<(Occupant, Occupant), StanzaError> {
+    /// Who writes, and to whom: a user that is in at several instances under the nick is reached at all of them.
+    fn admit_private(&self, stanza: &Stanza) -> Result<(Occupant, Vec<Occupant>), StanzaError> {
         let not_in = || StanzaError::of_kind(Condition::NotAcceptable, ErrorKind::Cancel);
         let client = stanza.from.as_ref().ok_or_else(not_in)?;
         let from = self.room().occupants.of_session(client).ok_or_else(not_in)?;
         let to = stanza.to.as_ref().ok_or_else(not_in)?;
-        let nick = self.read_nick(to)?;
-        let to = self.room().occupants.by_nick(&nick).ok_or(Condition::ItemNotFound)?;
+        let key = self.read_nick(to)?.key();
+        let to: Vec<Occupant> = self.room().occupants.by_key(&key).cloned().collect();
+        if to.is_empty() {
+            return Err(Condition::ItemNotFound.into());
+        }
         self.may_whisper(from)?;
-        Ok((from.clone(), to.clone()))
+        Ok((from.clone(), to))
     }
 
     /// Whether the room lets one occupant write to another privately.

@@ -114,6 +114,28 @@ fn what_is_sent_again_is_not_said_twice() {
 }
 
 #[test]
+fn what_a_server_delivers_twice_is_not_said_twice() {
+    everywhere(&[], |stage| {
+        stage.gather(&[stage.member, stage.far]);
+        let room = stage.at(stage.member).to_owned();
+        let says = |stage: &mut crate::stage::Stage, id: &str| {
+            let from = stage.member;
+            stage.world.send(&format!(
+                "<message type='groupchat'{id} from='{from}' to='{room}'><body>Hail</body></message>"
+            ));
+            bodies(&stage.got(stage.far)).len()
+        };
+        assert_eq!([says(stage, " id='1'"), says(stage, " id='1'"), says(stage, " id='2'")], [1, 0, 1]);
+        assert_eq!([says(stage, ""), says(stage, "")], [1, 1], "what has no id cannot be known again");
+        // Ids of clients that count begin anew.
+        stage.world.leaves(stage.member, &format!("{room}/{}", crate::stage::local(stage.member)));
+        stage.enters(stage.member);
+        stage.world.forget();
+        assert_eq!([says(stage, " id='1'"), says(stage, " id='1'")], [1, 0]);
+    });
+}
+
+#[test]
 fn without_an_archive_words_are_gone_once_they_are_no_history() {
     everywhere(&[("muc#roomconfig_enablearchiving", "0")], |stage| {
         for (domain, room) in [(CHAT, "coven@chat.shakespeare.lit"), (ROOMS, "coven@rooms.macbeth.lit")] {

@@ -144,10 +144,11 @@ impl Stage {
         answers.remove(0)
     }
 
-    /// A message of a user, to the room or to `to` below it.
+    /// A message of a user to the room. What is said to everyone has an id of its own.
     pub fn says(&mut self, user: &str, ty: &str, inner: &str) -> &mut Self {
         let to = self.at(user);
-        self.world.send(&format!("<message type='{ty}' id='m1' from='{user}' to='{to}'>{inner}</message>"));
+        let id = if ty == "groupchat" { format!("m{}", self.world.now.0) } else { "m1".to_owned() };
+        self.world.send(&format!("<message type='{ty}' id='{id}' from='{user}' to='{to}'>{inner}</message>"));
         self
     }
 }

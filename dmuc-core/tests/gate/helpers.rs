@@ -68,17 +68,38 @@ pub struct Case {
 pub fn check(world: &mut World, case: &Case) {
     let name = case.name;
     let before = [COVEN, AT_ROOMS].map(|room| world.record(room));
-    let said = case.says.replace("{uid}", &uid(world));
-    let answers = hears(world, case.at, &said);
-    assert_eq!(answers.len(), 1, "{name}: {answers:#?}");
-    let (condition, kind) = error(&answers[0]).unwrap_or_else(|| panic!("{name}: {answers:#?}"));
-    let got = (condition.as_str(), kind.as_str(), application(&answers[0]));
-    assert_eq!(got, (case.refused.0, case.refused.1, case.refused.2.map(str::to_owned)), "{name}");
+    assert_eq!(refused(world, case), 0, "{name}: nothing else is answered");
     let after = [COVEN, AT_ROOMS].map(|room| world.record(room));
     assert_eq!(before, after, "{name}: nothing is applied");
     for user in [CRONE, WITCH, KIT] {
         assert!(world.got(user).is_empty(), "{name}: {user} notices nothing");
     }
+}
+
+/// The same of what is said without the right to: its place is kept, that the log has no hole, and nobody hears it.
+pub fn check_withheld(world: &mut World, case: &Case) {
+    let before = world.log(case.at).len();
+    refused(world, case);
+    let added: Vec<_> =
+        world.log(case.at)[before..].iter().filter(|entry| &*entry.event.pos.o == EVIL).collect();
+    assert!(matches!(added[..], [entry] if entry.withheld), "{}: {added:?}", case.name);
+    for user in [CRONE, WITCH, KIT] {
+        let got = world.got(user);
+        assert!(!got.iter().any(|s| format!("{s:?}").contains("hi<")), "{}: {user} hears {got:?}", case.name);
+    }
+}
+
+/// Checks the refusal; gives how much more was answered.
+fn refused(world: &mut World, case: &Case) -> usize {
+    let name = case.name;
+    let said = case.says.replace("{uid}", &uid(world));
+    let (answers, others): (Vec<_>, Vec<_>) =
+        hears(world, case.at, &said).into_iter().partition(Stanza::is_error);
+    assert_eq!(answers.len(), 1, "{name}: {answers:#?}");
+    let (condition, kind) = error(&answers[0]).unwrap_or_else(|| panic!("{name}: {answers:#?}"));
+    let got = (condition.as_str(), kind.as_str(), application(&answers[0]));
+    assert_eq!(got, (case.refused.0, case.refused.1, case.refused.2.map(str::to_owned)), "{name}");
+    others.len()
 }
 
 pub fn case(
