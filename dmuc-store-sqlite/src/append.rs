@@ -2,10 +2,11 @@
 //! statement is a message to SQLite's thread and back, which costs more than the work itself.
 
 use dmuc_core::event::Position;
+use dmuc_core::storage::columns::signed;
 use dmuc_core::storage::{LogEntry, StoreError};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::error::{conflict, corrupt, failed, signed};
+use crate::error::{conflict, corrupt, failed};
 
 const APPEND: &str = "append to a log";
 /// Rows in one statement; there is a prepared statement for each number of them.

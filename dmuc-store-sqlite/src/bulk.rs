@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use dmuc_core::storage::columns::signed;
 use dmuc_core::storage::{Change, LogEntry, RoomCommit, RoomUid, StoreError};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::append::{ROWS_MAX, append};
-use crate::error::{conflict, failed, signed};
+use crate::error::{conflict, failed};
 
 const COMMIT: &str = "commit";
 

@@ -1,5 +1,6 @@
 //! Making changes durable: one transaction for the commits of many rooms. One that is refused leaves the others.
 
+use dmuc_core::storage::columns::signed;
 use dmuc_core::storage::{Change, Lease, Revision, RoomCommit, StoreError, StoreErrorKind, Tombstone};
 use dmuc_core::{Address, stanza::Payload};
 use sqlx::{Connection, SqliteConnection};
@@ -7,7 +8,7 @@ use sqlx::{Connection, SqliteConnection};
 use crate::SqliteStore;
 use crate::append::append;
 use crate::bulk::{Keyed, advance, commit_plain, divide, put};
-use crate::error::{conflict, corrupt, failed, signed};
+use crate::error::{conflict, corrupt, failed};
 
 const COMMIT: &str = "commit";
 /// Locks at once, so that no transaction has to be given up half-way because another process writes.

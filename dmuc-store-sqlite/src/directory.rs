@@ -1,11 +1,12 @@
 //! The directory of public rooms, by pages.
 
 use dmuc_core::Address;
+use dmuc_core::storage::columns::{signed, unsigned};
 use dmuc_core::storage::{Directory, DirectoryPage, Listed, StoreError};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::SqliteStore;
-use crate::error::{failed, signed, unsigned};
+use crate::error::failed;
 use crate::room::read_listed;
 
 const READ: &str = "read the directory";

@@ -33,12 +33,3 @@ pub(crate) fn corrupt(
 pub(crate) fn conflict(operation: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Conflict, operation)
 }
-
-/// SQLite's integers are signed; nothing that we count comes near the end of them.
-pub(crate) fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
-}

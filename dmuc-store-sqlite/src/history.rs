@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use dmuc_core::Millis;
-use dmuc_core::clock::Hlc;
 use dmuc_core::event::{ChainDigest, EventId, Position};
+use dmuc_core::storage::columns::{first_stamp, last_stamp, signed, unsigned};
 use dmuc_core::storage::{ArchiveQuery, Frontier, HistoryStore, LogEntry, Page, Recent, RoomUid, StoreError};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::SqliteStore;
 use crate::append::{append, recount};
-use crate::error::{corrupt, failed, signed, unsigned};
+use crate::error::{corrupt, failed};
 
 const FRONTIER: &str = "read the frontier";
 const READ: &str = "read a log";
@@ -113,7 +113,7 @@ impl HistoryStore for SqliteStore {
              ORDER BY hlc, origin, incarnation, seq",
         )
         .bind(room.to_string())
-        .bind(limits.since.map_or(0, stamp))
+        .bind(limits.since.map_or(0, first_stamp))
         .bind(limits.stanzas.map_or(-1, i64::from))
         .bind(limits.chars.map_or(i64::MAX, signed))
         .fetch_all(&self.readers)
@@ -148,7 +148,7 @@ impl HistoryStore for SqliteStore {
         keep_digests(&mut transaction, &uid).await?;
         let dropped = sqlx::query("DELETE FROM log WHERE uid = ? AND hlc < ?")
             .bind(&uid)
-            .bind(stamp(before))
+            .bind(first_stamp(before))
             .execute(&mut *transaction)
             .await
             .map_err(failed(EXPIRE))?
@@ -163,7 +163,7 @@ impl SqliteStore {
     async fn has_older(&self, uid: &str, before: Millis) -> Result<bool, StoreError> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM log WHERE uid = ? AND hlc < ?)")
             .bind(uid)
-            .bind(stamp(before))
+            .bind(first_stamp(before))
             .fetch_one(&self.readers)
             .await
             .map_err(failed(EXPIRE))
@@ -204,13 +204,6 @@ async fn keep_places(db: &mut SqliteConnection, uid: &str) -> Result<(), StoreEr
         recount(db, uid, &origin, incarnation).await?;
     }
     Ok(())
-}
-
-/// The first stamp of a millisecond, as it is stored.
-fn stamp(ms: Millis) -> i64 {
-    /// The last millisecond of which the stamps fit SQLite's signed integers; in the year 6429.
-    const LAST: Millis = Millis((1 << 47) - 1);
-    if ms > LAST { i64::MAX } else { signed(Hlc::at(ms).0) }
 }
 
 fn read_frontier(row: &SqliteRow) -> Result<Frontier, StoreError> {
@@ -311,11 +304,10 @@ impl<'a> Selection<'a> {
         sql.push(" AND arrival > ").push_bind(after.max(self.within.0));
         sql.push(" AND arrival < ").push_bind(before.min(self.within.1));
         if let Some(start) = self.query.start {
-            sql.push(" AND hlc >= ").push_bind(stamp(start));
+            sql.push(" AND hlc >= ").push_bind(first_stamp(start));
         }
         if let Some(end) = self.query.end {
-            // The whole of the last millisecond, whatever its counter.
-            sql.push(" AND hlc <= ").push_bind(stamp(end.plus(1)) - 1);
+            sql.push(" AND hlc <= ").push_bind(last_stamp(end));
         }
         if let Some(oid) = &self.query.oid {
             sql.push(" AND oid = ").push_bind(oid.as_str());

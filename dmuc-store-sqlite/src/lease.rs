@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use dmuc_core::storage::columns::{signed, unsigned};
 use dmuc_core::storage::{Lease, Renewal, RoomUid, StoreError};
 use dmuc_core::{Address, Millis};
 
 use crate::SqliteStore;
-use crate::error::{conflict, corrupt, failed, signed, unsigned};
+use crate::error::{conflict, corrupt, failed};
 
 const ACQUIRE: &str = "acquire a lease";
 const RENEW: &str = "renew a lease";

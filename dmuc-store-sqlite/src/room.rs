@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use dmuc_core::storage::columns::{signed, unsigned};
 use dmuc_core::storage::{
     Directory, DirectoryPage, Entry, Found, Lease, Listed, Renewal, Revision, Room, RoomCommit, RoomUid,
     StoreError, Tombstone,
@@ -11,7 +12,7 @@ use dmuc_core::{Address, Millis};
 use sqlx::Row;
 
 use crate::SqliteStore;
-use crate::error::{corrupt, failed, signed, unsigned};
+use crate::error::{corrupt, failed};
 
 const LOAD: &str = "load a room";
 const LIST: &str = "list rooms";

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use dmuc_core::Address;
+use dmuc_core::storage::columns::{signed, unsigned};
 use dmuc_core::storage::{Frontier, LogEntry, RoomUid, StoreError, Tombstone, Transfer};
 use sqlx::{FromRow, Row};
 
 use crate::SqliteStore;
 use crate::commit::put_tombstone;
-use crate::error::{corrupt, failed, signed, unsigned};
+use crate::error::{corrupt, failed};
 use crate::history::Stored;
 
 const READ: &str = "read the store";

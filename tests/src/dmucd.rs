@@ -5,7 +5,8 @@ use std::fs::{create_dir_all, write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::Daemon;
+use dmuc_test_servers::Daemon;
+
 use crate::programs;
 use crate::site::{COMPONENT_SECRET, Site};
 

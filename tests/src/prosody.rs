@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::process::Daemon;
-use crate::requirements::in_path;
+use dmuc_test_servers::{Daemon, in_path};
+
 use crate::site::{COMPONENT_SECRET, PASSWORD, Site};
 
 /// Starts the server of a site and waits until it listens.

@@ -1,8 +1,10 @@
 //! What the real-server tests need on the machine, and what happens when it is not there.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+use dmuc_test_servers::{in_path, is_strict};
 
 /// Something outside the workspace that a test needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,20 +48,6 @@ pub fn missing(test: &str, requirements: &[Requirement]) -> bool {
 /// The Python interpreter that has slixmpp.
 pub fn python() -> PathBuf {
     env::var_os("DMUC_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
-}
-
-fn is_strict() -> bool {
-    let set = |name, wanted: &str| env::var(name).is_ok_and(|value| value == wanted);
-    set("DMUC_TEST_STRICT", "1") || set("CI", "true")
-}
-
-/// The full path of a program, also looked for where only root's search path leads.
-pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
-        .map(|directory| directory.join(program))
-        .find(|candidate| Path::is_file(candidate))
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use dmuc_test_servers::Daemon;
+
 use crate::client::{Client, Driver, Made};
 use crate::dmucd::Dmucd;
 use crate::link::{Crossing, Link};
 use crate::loopback::Block;
-use crate::process::Daemon;
 use crate::site::{Site, Software};
 use crate::{ejabberd, prosody};
 

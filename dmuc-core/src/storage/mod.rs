@@ -4,6 +4,7 @@
 //! the core understands; its history is a set of logs, one per origin, read in several orders. Backends need to know
 //! neither rooms nor XMPP. The conformance suite (feature `conformance`) says whether an implementation is right.
 
+pub mod columns;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;

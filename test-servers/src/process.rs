@@ -1,7 +1,7 @@
 //! Child processes that leave nothing behind.
 
 use std::fs::{File, read_to_string};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::{panicking, sleep};
@@ -9,6 +9,16 @@ use std::time::{Duration, Instant};
 
 /// How many bytes of a log are shown when a test fails.
 const LOG_TAIL_BYTES: usize = 6_000;
+
+/// A port of the loopback address on which nothing listens.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");
+    listener.local_addr().expect("it is bound").port()
+}
 
 /// A server process with its log; killed on drop, its log printed if the test fails.
 #[derive(Debug)]

@@ -1,0 +1,46 @@
+//! Schemas for tests.
+
+use std::thread;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use uuid::Uuid;
+
+/// A schema of a case's own, dropped at the end.
+pub struct Schema {
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    /// A new schema in the database of a URL.
+    pub async fn new(server: &str) -> Self {
+        let schema = Self { server: server.to_owned(), name: format!("dmuc_{}", Uuid::new_v4().simple()) };
+        execute(&schema.server, &format!("CREATE SCHEMA {}", schema.name)).await;
+        schema
+    }
+
+    /// The URL that leads into the schema.
+    pub fn url(&self) -> String {
+        format!("{}?options=-csearch_path={}", self.server, self.name)
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        let (server, sql) = (self.server.clone(), format!("DROP SCHEMA {} CASCADE", self.name));
+        let dropped = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(execute(&server, &sql));
+        });
+        dropped.join().unwrap();
+    }
+}
+
+/// Lets SQL loose on a database.
+pub async fn execute(url: &str, sql: &str) {
+    let options: PgConnectOptions = url.parse().unwrap();
+    let mut connection = options.connect().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}

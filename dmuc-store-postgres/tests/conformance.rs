@@ -1,0 +1,39 @@
+//! The promises of the storage traits, kept by PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
+
+mod common;
+
+use async_trait::async_trait;
+use common::Schema;
+use dmuc_core::storage::conformance::Builder;
+use dmuc_store_postgres::{Options, PostgresStore};
+
+#[derive(Default)]
+struct Postgres;
+
+#[async_trait]
+impl Builder for Postgres {
+    type Store = PostgresStore;
+    type Guard = Schema;
+
+    async fn build(&self) -> (PostgresStore, Schema) {
+        let server = dmuc_test_servers::postgres().unwrap();
+        let schema = Schema::new(server).await;
+        (open(&schema).await, schema)
+    }
+
+    async fn reopen(&self, store: PostgresStore, schema: &Schema) -> Option<PostgresStore> {
+        store.close().await;
+        Some(open(schema).await)
+    }
+
+    async fn second(&self, _: &PostgresStore, schema: &Schema) -> Option<PostgresStore> {
+        Some(open(schema).await)
+    }
+}
+
+async fn open(schema: &Schema) -> PostgresStore {
+    PostgresStore::open(&schema.url(), &Options::default()).await.unwrap()
+}
+
+dmuc_core::suite!(Postgres);
