@@ -199,6 +199,7 @@ impl Instance {
         let (occupant, news) = self.seat(&client, nick, session);
         self.place_for_first_user(&client);
         self.show_everyone_to(&client, occupant.role, &occupant.id());
+        self.show_absent_to(&client, &occupant);
         if news {
             self.announce_to_others(&occupant, &Notice::default());
             self.push_presence(&occupant, &Notice::default());

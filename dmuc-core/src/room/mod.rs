@@ -5,6 +5,7 @@ pub mod config;
 pub mod occupants;
 pub mod roles;
 
+mod absent;
 pub(crate) mod activity;
 pub(crate) mod admin;
 pub(crate) mod archive;

@@ -158,6 +158,9 @@ impl Instance {
             let everyone: Vec<_> = self.room().occupants.iter().cloned().collect();
             everyone.iter().for_each(|occupant| self.show_or_hide(occupant, old.broadcasts(occupant.role)));
         }
+        if !old.absent_members {
+            self.show_absent_to_all();
+        }
     }
 
     /// Ends the room everywhere, with us as its source (XEP-0045 §10.9).
@@ -197,7 +200,7 @@ impl Instance {
     }
 }
 
-fn destroy_element(ending: &Ending) -> El {
+pub(crate) fn destroy_element(ending: &Ending) -> El {
     let text = |name, text: &str| El::new(name, ns::MUC_USER).text(text);
     El::new("destroy", ns::MUC_USER)
         .attr_opt("jid", ending.alternate.as_ref().map(Address::as_str))

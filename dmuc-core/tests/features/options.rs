@@ -173,3 +173,54 @@ fn presence_of_roles_that_are_not_broadcast_is_shown_at_neither() {
         }
     });
 }
+
+/// Who is shown to a user as belonging here without being in, with its real address if that is shown.
+fn absent_shown_to(stage: &mut Stage, user: &str) -> Vec<(String, Option<String>)> {
+    let got = stage.got(user);
+    let absent =
+        got.iter().filter(|s| s.kind == Kind::Presence && s.ty() == "unavailable" && codes(s).is_empty());
+    let item = |s: &dmuc_core::Stanza| {
+        let x = s.child("x", "http://jabber.org/protocol/muc#user").unwrap().element().unwrap();
+        let item = x.get_child("item", "http://jabber.org/protocol/muc#user").unwrap();
+        assert_eq!((item.attr("affiliation"), item.attr("role")), (Some("member"), Some("none")));
+        (s.from.as_ref().unwrap().resource().unwrap().to_owned(), item.attr("jid").map(str::to_owned))
+    };
+    absent.map(item).collect()
+}
+
+#[test]
+fn members_who_are_not_in_are_shown_if_the_room_wants_it() {
+    const ABSENT: &str = "{urn:xmpp:dmuc:sync:0}absent_members";
+    everywhere(&[], |stage| {
+        stage.gather(&[stage.owner, stage.stranger, stage.far_owner]);
+        let member = bare(stage.member).to_owned();
+        let room = stage.at(stage.owner);
+        stage.world.orders(stage.owner, room, &format!("jid='{member}' affiliation='member' nick='crow'"));
+        stage.world.forget();
+        stage.enters(stage.far);
+        assert!(stage.got(stage.far).iter().all(|s| s.ty() != "unavailable"), "nobody wants it");
+        stage.world.forget();
+        configures(stage, stage.owner, &[(ABSENT, "1")]);
+        let shown = vec![("crow".to_owned(), Some(member))];
+        let turned_on = stage.got(stage.far_owner);
+        assert!(turned_on.iter().any(|s| codes(s) == [102]), "{turned_on:?}");
+        stage.world.inbox.insert(jid(stage.far_owner), turned_on);
+        assert_eq!(absent_shown_to(stage, stage.far_owner), shown);
+        assert_eq!(absent_shown_to(stage, stage.stranger), [], "who must not see the list does not see them");
+        for (user, expected) in [(stage.far_owner, shown), (stage.stranger, Vec::new())] {
+            stage.world.leaves(user, &format!("{}/{}", stage.at(user), local(user)));
+            stage.world.forget();
+            stage.enters(user);
+            assert_eq!(absent_shown_to(stage, user), expected, "{user}");
+        }
+        stage.world.joins(stage.member, &stage.nick("crow"));
+        stage
+            .world
+            .leaves(stage.far_owner, &format!("{}/{}", stage.at(stage.far_owner), local(stage.far_owner)));
+        stage.world.forget();
+        stage.enters(stage.far_owner);
+        assert_eq!(absent_shown_to(stage, stage.far_owner), [], "who is in is not absent");
+        configures(stage, stage.owner, &[(ABSENT, "0")]);
+        assert!(stage.got(stage.far_owner).iter().any(|s| codes(s) == [103]));
+    });
+}

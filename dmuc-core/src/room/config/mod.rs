@@ -4,6 +4,7 @@
 //! [`OPTIONS`] is the table of them, in the order of the form. A new option is a field of [`Config`], a file and a
 //! line of that table.
 
+mod absent_members;
 mod allow_invites;
 mod allow_pm;
 mod allow_subscription;
@@ -98,6 +99,8 @@ pub struct Config {
     pub presence_broadcast: BTreeSet<Role>,
     /// Roles that may retrieve the member list (`muc#roomconfig_getmemberlist`).
     pub get_member_list: BTreeSet<Role>,
+    /// Members who are not in are shown as unavailable to those who may retrieve their list.
+    pub absent_members: bool,
     /// Most messages of history sent on joining (`muc#maxhistoryfetch`).
     pub history_length: u32,
     /// Conversations are publicly logged (`muc#roomconfig_enablelogging`).
@@ -141,6 +144,7 @@ impl Default for Config {
             voice_interval_s: 300,
             presence_broadcast: BTreeSet::from(Role::OCCUPANTS),
             get_member_list: BTreeSet::from(Role::OCCUPANTS),
+            absent_members: false,
             history_length: 20,
             logging: false,
             archiving: true,
@@ -213,6 +217,7 @@ pub static OPTIONS: &[&dyn RoomOption] = &[
     &max_users::OPTION,
     &presence_broadcast::OPTION,
     &get_member_list::OPTION,
+    &absent_members::OPTION,
     &public::OPTION,
     &persistent::OPTION,
     &moderated::OPTION,
@@ -278,6 +283,8 @@ pub fn status_codes(old: &Config, new: &Config) -> Vec<u16> {
         logging::VAR => 171,
         whois::VAR if new.whois == Whois::Anyone => 172,
         whois::VAR => 173,
+        absent_members::VAR if new.absent_members => 102,
+        absent_members::VAR => 103,
         _ => 104,
     };
     changed.into_iter().map(code_of).collect::<BTreeSet<u16>>().into_iter().collect()

@@ -93,6 +93,7 @@ fn any_config(rng: &mut impl Rng) -> Config {
         voice_interval_s: rng.next_u32(),
         presence_broadcast: any_roles(rng),
         get_member_list: any_roles(rng),
+        absent_members: flag(17),
         history_length: rng.next_u32(),
         logging: flag(11),
         archiving: flag(15),
