@@ -35,6 +35,7 @@ pub mod leases;
 pub mod listing;
 pub mod logs;
 pub mod moderation;
+pub mod nodes;
 pub mod peers;
 pub mod recent;
 pub mod restart;
@@ -119,10 +120,12 @@ macro_rules! suite {
                 a_withheld_entry_is_kept_and_not_shown, a_revealed_entry_is_shown_again, expiry_drops_what_is_older,
                 expiry_is_by_room, expired_references_are_unknown;
             listing: rooms_are_listed_in_order_of_address, domains_are_listed_apart, a_list_goes_on_after_an_address,
-                cards_are_listed, destroyed_rooms_are_not_listed, a_thousand_rooms_are_listed_by_pages,
-                rooms_are_tallied_by_their_cards, rooms_are_found_by_a_part;
+                cards_are_listed, destroyed_rooms_are_not_listed, ten_thousand_rooms_are_listed_by_pages,
+                rooms_are_tallied_by_their_cards, rooms_are_found_by_a_part, an_escaped_nul_in_a_card_harms_nothing;
             directory: a_room_is_in_it_while_its_card_says_so, it_is_read_both_ways, an_unknown_room_is_no_bound,
                 a_directory_is_of_one_domain;
+            nodes: a_lease_is_held_against_another_node, a_node_that_lost_its_lease_cannot_write_again,
+                another_node_reads_what_was_written, of_two_nodes_at_one_revision_one_wins;
             peers: without_rules_there_are_none, rules_come_in_order_of_domain, a_rule_replaces_the_former,
                 a_rule_is_dropped, every_field_of_a_rule_is_kept, another_node_sees_rules;
             transfer: all_domains_are_known, tombstones_are_listed_and_put, arrivals_are_read_by_pages,
