@@ -53,11 +53,11 @@ BEGIN
         GROUP BY 1, 2, 3
     ), extended AS (
         INSERT INTO frontiers AS held (uid, origin, incarnation, low, top)
-        SELECT uid, origin, incarnation, low, top FROM added WHERE numbers = top - low + 1
-        ON CONFLICT (uid, origin, incarnation) DO UPDATE SET top = excluded.top
-        WHERE held.top = excluded.low - 1 AND NOT EXISTS (
-            SELECT FROM log WHERE log.uid = excluded.uid AND log.origin = excluded.origin
-            AND log.incarnation = excluded.incarnation AND log.seq = excluded.top + 1)
+        SELECT uid, origin, incarnation, low, top FROM added
+        WHERE numbers = top - low + 1 AND NOT EXISTS (
+            SELECT FROM log WHERE log.uid = added.uid AND log.origin = added.origin
+            AND log.incarnation = added.incarnation AND log.seq = added.top + 1)
+        ON CONFLICT (uid, origin, incarnation) DO UPDATE SET top = excluded.top WHERE held.top = excluded.low - 1
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM added), (SELECT count(*) FROM extended) INTO logs, moved;

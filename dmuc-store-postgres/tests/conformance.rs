@@ -37,3 +37,37 @@ async fn open(schema: &Schema) -> PostgresStore {
 }
 
 dmuc_core::suite!(Postgres);
+
+/// The same with logs in partitions.
+mod partitioned {
+    use async_trait::async_trait;
+    use dmuc_core::storage::conformance::Builder;
+    use dmuc_store_postgres::PostgresStore;
+
+    use super::Postgres;
+    use super::common::{Schema, execute};
+
+    /// As `docs/operating.md` says.
+    fn partition() -> &'static str {
+        let manual = include_str!("../../docs/operating.md");
+        let from = manual.find("ALTER TABLE log RENAME").expect("the manual says how");
+        manual[from..].split("COMMIT;").next().expect("there is always a first")
+    }
+
+    #[derive(Default)]
+    struct Partitioned;
+
+    #[async_trait]
+    impl Builder for Partitioned {
+        type Store = PostgresStore;
+        type Guard = Schema;
+
+        async fn build(&self) -> (PostgresStore, Schema) {
+            let (store, schema) = Postgres.build().await;
+            execute(&schema.url(), partition()).await;
+            (store, schema)
+        }
+    }
+
+    dmuc_core::suite!(Partitioned);
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dmuc_core::storage::{Storage, StoreError};
 use dmuc_server_adapter::host::{ComponentConfig, ComponentHost};
-use dmuc_server_adapter::service::{OpenError, Service, open_storage};
+use dmuc_server_adapter::service::{OpenError, Service, open_storage_with};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -32,7 +32,7 @@ pub enum RunError {
 /// [`RunError`].
 pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let storage = open_storage(settings.store.reveal()).await?;
+    let storage = open_storage_with(settings.store.reveal(), &settings.store_options).await?;
     info!(store = ?settings.store, "store opened");
     serve(settings, storage, stop).await
 }

@@ -61,7 +61,7 @@ use tracing::{debug, info, warn};
 use crate::host::{Delivery, Host};
 use crate::module::{Accepted, Inbound, MucModule, Origin};
 
-pub use open::{OpenError, check_store_url, open_storage};
+pub use open::{OpenError, StoreOptions, check_store_url, open_storage, open_storage_with};
 pub use tuning::Tuning;
 
 /// A MUC service: the rooms of one domain.

@@ -1,6 +1,7 @@
 //! Opening a store by its URL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dmuc_core::storage::{MemoryStore, Transfer};
 
@@ -9,7 +10,7 @@ use dmuc_core::storage::{MemoryStore, Transfer};
 #[non_exhaustive]
 pub enum OpenError {
     /// The URL has no scheme of a store.
-    #[error("not the URL of a store: expected `sqlite:FILE` or `memory:`{}", hint(.0))]
+    #[error("not the URL of a store: expected `sqlite:FILE`, `postgres://HOST/DATABASE` or `memory:`{}", hint(.0))]
     Malformed(
         /// What stands before the first colon, if anything does.
         Option<String>,
@@ -31,11 +32,34 @@ fn hint(scheme: &Option<String>) -> String {
     scheme.as_ref().map(|scheme| format!(", not `{scheme}:`")).unwrap_or_default()
 }
 
+/// How a store is used, as far as its URL does not say. Stores without a server have no use for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Most connections for statements at once.
+    pub connections: u32,
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long a statement may take before it is given up.
+    pub statement_timeout: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            connections: 8,
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
 /// The backends that this build has.
 enum Backend {
     Memory,
     #[cfg(feature = "sqlite")]
     Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 fn backend(url: &str) -> Result<Backend, OpenError> {
@@ -46,6 +70,9 @@ fn backend(url: &str) -> Result<Backend, OpenError> {
         Some(("sqlite", _)) => Ok(Backend::Sqlite),
         #[cfg(not(feature = "sqlite"))]
         Some(("sqlite", _)) => missing("sqlite", "sqlite"),
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => Ok(Backend::Postgres),
+        #[cfg(not(feature = "postgres"))]
         Some(("postgres" | "postgresql", _)) => missing("postgres", "postgres"),
         Some(("redis" | "rediss", _)) => missing("redis", "redis"),
         Some((scheme, _)) => Err(OpenError::Malformed(Some(scheme.to_owned()))),
@@ -61,19 +88,46 @@ pub fn check_store_url(url: &str) -> Result<(), OpenError> {
     backend(url).map(drop)
 }
 
-/// Opens the store of a URL: `sqlite:FILE` (feature `sqlite`), or `memory:`, which forgets everything at the end.
-/// What comes is a [`Storage`](dmuc_core::storage::Storage) too.
+/// Opens the store of a URL as [`open_storage_with`] does, with the default options.
 ///
 /// # Errors
 /// [`OpenError`].
 pub async fn open_storage(url: &str) -> Result<Arc<dyn Transfer>, OpenError> {
+    open_storage_with(url, &StoreOptions::default()).await
+}
+
+/// Opens the store of a URL: `sqlite:FILE` (feature `sqlite`), `postgres://HOST/DATABASE` (feature `postgres`), or
+/// `memory:`, which forgets everything at the end. What comes is a [`Storage`](dmuc_core::storage::Storage) too.
+///
+/// # Errors
+/// [`OpenError`].
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "no other backend has options"))]
+pub async fn open_storage_with(url: &str, options: &StoreOptions) -> Result<Arc<dyn Transfer>, OpenError> {
     match backend(url)? {
         Backend::Memory => Ok(Arc::new(MemoryStore::default())),
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => {
-            let store = dmuc_store_sqlite::SqliteStore::open(url).await;
-            Ok(Arc::new(store.map_err(|error| OpenError::Failed(error.into()))?))
+        Backend::Sqlite => opened(dmuc_store_sqlite::SqliteStore::open(url).await),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => {
+            let options = dmuc_store_postgres::Options {
+                connections: options.connections,
+                connect_timeout: options.connect_timeout,
+                statement_timeout: options.statement_timeout,
+            };
+            opened(dmuc_store_postgres::PostgresStore::open(url, &options).await)
         }
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn opened<S, E>(store: Result<S, E>) -> Result<Arc<dyn Transfer>, OpenError>
+where
+    S: Transfer + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match store {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(OpenError::Failed(error.into())),
     }
 }
 
@@ -86,9 +140,10 @@ mod tests {
         let said = |url| check_store_url(url).err().map(|error| error.to_string());
         assert_eq!(said("memory:"), None);
         let missing = "`postgres:` is not built in: enable feature `postgres`";
-        assert_eq!(said("postgres://me:hunter2@db/x").as_deref(), Some(missing));
-        let typo = "not the URL of a store: expected `sqlite:FILE` or `memory:`, not `sqlight:`";
-        assert_eq!(said("sqlight:x.db").as_deref(), Some(typo));
+        let postgres = if cfg!(feature = "postgres") { None } else { Some(missing) };
+        assert_eq!(said("postgres://me:hunter2@db/x").as_deref(), postgres);
+        let typo = said("sqlight:x.db").expect("there is no such store");
+        assert!(typo.ends_with(", not `sqlight:`"), "{typo}");
         assert!(said("dmuc.db").is_some());
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use dmuc_core::policy::ServicePolicy;
 use dmuc_server_adapter::host::Secret;
-use dmuc_server_adapter::service::Tuning;
+use dmuc_server_adapter::service::{StoreOptions, Tuning};
 use dmuc_server_adapter::wire::Limits;
 
 pub use mistake::{Mistake, Mistakes, Place};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub component: Component,
     /// `store.url`.
     pub store: StoreUrl,
+    /// The rest of `store`.
+    pub store_options: StoreOptions,
     /// `[log]`.
     pub log: Log,
     /// Limits of the wire.

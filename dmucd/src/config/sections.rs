@@ -9,7 +9,7 @@ use dmuc_core::policy::{CONTACT_PURPOSES, PeerRule, ServicePolicy, parent_domain
 use dmuc_core::rate::{Rate, Rates};
 use dmuc_core::room::config::Config;
 use dmuc_server_adapter::host::Secret;
-use dmuc_server_adapter::service::{Tuning, check_store_url};
+use dmuc_server_adapter::service::{StoreOptions, Tuning, check_store_url};
 use dmuc_server_adapter::wire::Limits;
 
 use super::document::Document;
@@ -24,7 +24,7 @@ pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     let complete = policy.is_some();
     let mut policy = policy.unwrap_or_else(placeholder);
     let component = read_component(document.section("component"));
-    let store = read_store(document.section("store"));
+    let (store, store_options) = read_store(document.section("store"));
     let log = read_log(document.section("log"));
     let mut tuning = Tuning::default();
     let (wire, stop_within) = read_limits(document.section("limits"), &mut policy, &mut tuning);
@@ -34,7 +34,7 @@ pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     policy.peers = read_peers(document).into_iter().collect();
     let component = component.filter(|_| complete)?;
     let warnings = warnings(&component);
-    Some(Settings { policy, tuning, component, store, log, wire, stop_within, warnings })
+    Some(Settings { policy, tuning, component, store, store_options, log, wire, stop_within, warnings })
 }
 
 fn read_service(mut section: Section<'_, '_>) -> Option<ServicePolicy> {
@@ -99,11 +99,17 @@ fn read_component(mut section: Section<'_, '_>) -> Option<Component> {
     Some(Component { host, port: port.unwrap_or(5347), secret: secret.or(from_file)? })
 }
 
-fn read_store(mut section: Section<'_, '_>) -> StoreUrl {
+fn read_store(mut section: Section<'_, '_>) -> (StoreUrl, StoreOptions) {
     let check = |url: String| check_store_url(&url).map(|()| url).map_err(|error| error.to_string());
     let url = section.checked("url", check).unwrap_or_else(|| "sqlite:dmuc.db".to_owned());
+    let defaults = StoreOptions::default();
+    let options = StoreOptions {
+        connections: count(&mut section, "connections", 1, defaults.connections),
+        connect_timeout: seconds(&mut section, "connect-seconds", 1, defaults.connect_timeout),
+        statement_timeout: seconds(&mut section, "statement-seconds", 1, defaults.statement_timeout),
+    };
     section.finish();
-    StoreUrl::new(url)
+    (StoreUrl::new(url), options)
 }
 
 fn read_log(mut section: Section<'_, '_>) -> Log {
