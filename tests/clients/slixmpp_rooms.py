@@ -6,6 +6,7 @@ PLUGINS = (
     "xep_0004",
     "xep_0030",
     "xep_0045",
+    "xep_0050",
     "xep_0054",
     "xep_0059",
     "xep_0077",
@@ -14,9 +15,18 @@ PLUGINS = (
     "xep_0359",
     "xep_0424",
     "xep_0425",
+    "xep_0437",
+    "xep_0463",
 )
-REGISTER_NICK = "muc#register_roomnick"
 PATIENCE = 20
+
+
+def filled(form, values):
+    """A form as it is submitted: as it was given, but for these values."""
+    form.reply()
+    form["type"] = "submit"
+    form.set_values(values)
+    return form
 
 
 class Rooms:
@@ -64,10 +74,7 @@ class Rooms:
 
     async def do_configure(self, room, values):
         form = await self.muc.get_room_config(room, timeout=PATIENCE)
-        form.reply()
-        form["type"] = "submit"
-        form.set_values(values)
-        await self.muc.set_room_config(room, form, timeout=PATIENCE)
+        await self.muc.set_room_config(room, filled(form, values), timeout=PATIENCE)
 
     async def do_invite(self, room, jid):
         self.muc.invite(room, jid, reason="come")
@@ -77,6 +84,13 @@ class Rooms:
 
     async def do_request_voice(self, room):
         self.muc.request_voice(room, "participant")
+
+    async def do_send_form(self, to, form_type, values):
+        message = self.make_message(to, mtype="normal")
+        message["form"]["type"] = "submit"
+        message["form"].add_field(var="FORM_TYPE", ftype="hidden", value=form_type)
+        message["form"].set_values(values)
+        message.send()
 
     async def do_destroy(self, room):
         await self.muc.destroy(room, reason="the end", timeout=PATIENCE)
@@ -98,15 +112,11 @@ class Rooms:
     async def do_moderate(self, room, message):
         await self.plugin["xep_0425"].moderate(slixmpp.JID(room), message, "not here", timeout=PATIENCE)
 
-    async def do_register(self, room, nick):
+    async def do_register(self, room, values):
         asked = await self.plugin["xep_0077"].get_registration(jid=room, timeout=PATIENCE)
-        form = asked["register"]["form"]
-        form.reply()
-        form["type"] = "submit"
-        form.set_values({REGISTER_NICK: nick})
         wish = self.make_iq_set(ito=room)
         wish.enable("register")
-        wish["register"].append(form)
+        wish["register"].append(filled(asked["register"]["form"], values))
         await wish.send(timeout=PATIENCE)
 
     async def do_unregister(self, room):
@@ -121,3 +131,31 @@ class Rooms:
         card["PHOTO"]["TYPE"] = "image/png"
         card["PHOTO"]["BINVAL"] = photo.encode()
         await self.plugin["xep_0054"].publish_vcard(card, jid=slixmpp.JID(of), timeout=PATIENCE)
+
+    async def do_commands(self, of):
+        offered = await self.plugin["xep_0050"].get_commands(slixmpp.JID(of), timeout=PATIENCE)
+        return sorted(node for _, node, _ in offered["disco_items"]["items"])
+
+    async def do_execute(self, of, node, values):
+        commands, of = self.plugin["xep_0050"], slixmpp.JID(of)
+        answer = (await commands.send_command(of, node, timeout=PATIENCE))["command"]
+        if answer["status"] == "executing":
+            form = filled(answer["form"], values)
+            done = await commands.send_command(
+                of, node, action="complete", payload=form, sessionid=answer["sessionid"], timeout=PATIENCE
+            )
+            answer = done["command"]
+        return self.tree(answer.xml)
+
+    async def do_follow(self, service):
+        self.plugin["xep_0437"].subscribe(slixmpp.JID(service))
+
+    async def do_unfollow(self, service):
+        self.plugin["xep_0437"].unsubscribe(slixmpp.JID(service))
+
+    async def do_enter_versioned(self, room, nick, since=None):
+        presence = self.muc.make_join_stanza(slixmpp.JID(room), nick)
+        presence["muc_join"].enable("mav")
+        if since is not None:
+            presence["muc_join"]["mav"]["since"] = since
+        presence.send()

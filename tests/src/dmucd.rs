@@ -76,6 +76,7 @@ fn configuration(site: &Site, peers: &[(&str, &str)], directory: &Path) -> Strin
         r#"[service]
 domain = "{service_domain}"
 user-domains = ["{user_domain}"]
+admins = ["{}"]
 distribute = "owner"
 replicate = "at-once"
 redirect = "always"
@@ -91,6 +92,7 @@ level = "debug,sqlx=info"
 # A killed daemon keeps its rooms until its lease runs out.
 [limits]
 "#,
+        site.operator(),
         store.display()
     );
     for (peer, vouched) in peers {

@@ -26,17 +26,18 @@ const OTHER_OWNER: &str = "hag66@macbeth.lit";
 pub struct Cast {
     made: Made,
     founder: Client,
-    /// By site: an owner, somebody without affiliation, and a bystander.
-    users: [[Client; 3]; 2],
+    /// By site: an owner, somebody without affiliation, a bystander, and who administers the service.
+    users: [[Client; 4]; 2],
 }
 
 impl Cast {
     /// Logs them in, and waits for both services.
     pub fn of(world: &World, made: Made) -> Self {
+        let operator = |site: usize| world.site(site).operator();
         let login = |jid: &str| world.login_made(made, &format!("{jid}/{made:?}"));
         let users = [
-            [FOUNDER, "wiccarocks@shakespeare.lit", "duncan@shakespeare.lit"].map(login),
-            [OTHER_OWNER, "somewitch@macbeth.lit", "lady@macbeth.lit"].map(login),
+            [FOUNDER, "wiccarocks@shakespeare.lit", "duncan@shakespeare.lit", &operator(CHAT)].map(login),
+            [OTHER_OWNER, "somewitch@macbeth.lit", "lady@macbeth.lit", &operator(ROOMS)].map(login),
         ];
         world.wait_for_service(CHAT, &users[CHAT][0]);
         world.wait_for_service(ROOMS, &users[ROOMS][0]);
@@ -52,10 +53,10 @@ impl Cast {
         let rooms = SERVICES.map(|service| format!("{name}@{service}"));
         self.found(&rooms, options);
         let (here, there) = if place == Place::Source { (CHAT, ROOMS) } else { (ROOMS, CHAT) };
-        let [owner, guest, bystander] = self.users[here].clone();
-        let [far_owner, far, _] = self.users[there].clone();
+        let [owner, guest, bystander, operator] = self.users[here].clone();
+        let [far_owner, far, ..] = self.users[there].clone();
         let [room, far_room] = [here, there].map(|site| rooms[site].clone());
-        Scene { place, room, far_room, owner, guest, bystander, far, far_owner }
+        Scene { place, room, far_room, owner, guest, bystander, operator, far, far_owner }
     }
 
     fn found(&self, [source, shadow]: &[String; 2], options: &[(&str, &str)]) {
@@ -90,6 +91,8 @@ pub struct Scene {
     pub guest: Client,
     /// Somebody who does not enter.
     pub bystander: Client,
+    /// Who administers the service, here.
+    pub operator: Client,
     /// Somebody without affiliation at the other instance.
     pub far: Client,
     /// An owner at the other instance.
@@ -119,10 +122,20 @@ impl Scene {
         [(&self.owner, &self.room), (&self.guest, &self.room), (&self.far, &self.far_room)]
     }
 
+    /// The address of the service, here.
+    pub fn service(&self) -> &str {
+        service_of(&self.room)
+    }
+
     /// The address of an occupant, here.
     pub fn nick(&self, nick: &str) -> String {
         format!("{}/{nick}", self.room)
     }
+}
+
+/// The service that a room is at.
+pub fn service_of(room: &str) -> &str {
+    room.split_once('@').map_or(room, |(_, service)| service)
 }
 
 /// Tries again and again.

@@ -29,13 +29,18 @@ pub struct Site {
     pub software: Software,
     /// Where it listens, on the standard ports.
     pub address: Ipv4Addr,
-    /// The local parts of its accounts.
+    /// The local parts of its accounts; the last one administers the service.
     pub accounts: &'static [&'static str],
     /// Every other domain, and the address where this site's server finds it.
     pub hosts: Vec<(&'static str, Ipv4Addr)>,
 }
 
 impl Site {
+    /// The bare JID of who administers the service.
+    pub fn operator(&self) -> String {
+        format!("{}@{}", self.accounts.last().expect("a site has accounts"), self.user_domain)
+    }
+
     /// The names its server knows, in the form of `/etc/hosts`.
     pub(crate) fn hosts_file(&self) -> String {
         let mut table = String::new();

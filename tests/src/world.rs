@@ -29,8 +29,12 @@ const DOMAINS: [(&str, &str); 3] = [
     ("marlowe.lit", "conference.marlowe.lit"),
 ];
 
-const ACCOUNTS: [&[&str]; 3] =
-    [&["crone1", "wiccarocks", "duncan"], &["hag66", "somewitch", "lady"], &["kit", "faustus", "helen"]];
+/// By site. The last one administers the rooms' service.
+const ACCOUNTS: [&[&str]; 3] = [
+    &["crone1", "wiccarocks", "duncan", "hecate"],
+    &["hag66", "somewitch", "lady", "porter"],
+    &["kit", "faustus", "helen", "wagner"],
+];
 
 /// How long the links must have been quiet before they are believed to be.
 const LULL: Duration = Duration::from_millis(400);

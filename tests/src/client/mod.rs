@@ -135,6 +135,11 @@ impl Client {
         &self.jid
     }
 
+    /// The address of the account.
+    pub fn bare_jid(&self) -> &str {
+        self.jid.split('/').next().unwrap_or_default()
+    }
+
     /// Joins a room and waits until it is in.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Client;
+use super::{Client, escape};
 use crate::element::Element;
 
 /// What was asked for, or the error that was answered.
@@ -74,9 +74,7 @@ impl Client {
 
     /// Asks for the configuration form, and submits it with these values.
     pub fn changes_configuration(&self, room: &str, values: &[(&str, &str)]) -> Answer<()> {
-        let values: serde_json::Map<String, Value> =
-            values.iter().map(|(var, value)| ((*var).to_owned(), (*value).into())).collect();
-        self.asks(json!({ "do": "configure", "room": room, "values": values }))
+        self.asks(json!({ "do": "configure", "room": room, "values": object(values) }))
     }
 
     /// Invites somebody through the room.
@@ -92,6 +90,11 @@ impl Client {
     /// Asks the moderators for voice.
     pub fn requests_voice(&self, room: &str) {
         self.does(json!({ "do": "request_voice", "room": room }));
+    }
+
+    /// Sends a form with these values, as a moderator does to give the voice that was asked for.
+    pub fn sends_form(&self, to: &str, form_type: &str, values: &[(&str, &str)]) {
+        self.does(json!({ "do": "send_form", "to": to, "form_type": form_type, "values": object(values) }));
     }
 
     /// Destroys a room.
@@ -126,7 +129,8 @@ impl Client {
 
     /// Registers with a room under a nick (XEP-0045 §7.10).
     pub fn registers(&self, room: &str, nick: &str) -> Answer<()> {
-        self.asks(json!({ "do": "register", "room": room, "nick": nick }))
+        let values = object(&[("muc#register_roomnick", nick)]);
+        self.asks(json!({ "do": "register", "room": room, "values": values }))
     }
 
     /// Ends the registration.
@@ -143,4 +147,59 @@ impl Client {
     pub fn publishes_card(&self, of: &str, photo: &str) -> Answer<()> {
         self.asks(json!({ "do": "publish_card", "of": of, "photo": photo }))
     }
+
+    /// The nodes of the commands that a room or service offers it (XEP-0050 §2.2).
+    pub fn is_offered(&self, of: &str) -> Answer<Vec<String>> {
+        self.asks(json!({ "do": "commands", "of": of }))
+    }
+
+    /// Executes a command (XEP-0050); the form that it asks for, if any, is submitted with these values.
+    ///
+    /// Gives the `<command/>` of the last answer.
+    pub fn executes(&self, of: &str, node: &str, values: &[(&str, &str)]) -> Answer<Element> {
+        self.asks(json!({ "do": "execute", "of": of, "node": node, "values": object(values) }))
+    }
+
+    /// Wants to hear from a service which of its rooms there is something new in (XEP-0437).
+    pub fn follows_activity(&self, service: &str) {
+        self.does(json!({ "do": "follow", "service": service }));
+    }
+
+    /// Wants to hear of that no more.
+    pub fn follows_no_activity(&self, service: &str) {
+        self.does(json!({ "do": "unfollow", "service": service }));
+    }
+
+    /// Joins a room and asks for what has changed in its lists since a version, or for all of them (XEP-0463), without
+    /// waiting.
+    pub fn enters_versioned(&self, room: &str, nick: &str, since: Option<&str>) {
+        self.does(json!({ "do": "enter_versioned", "room": room, "nick": nick, "since": since }));
+    }
+
+    /// Subscribes to what is said in a room without being in it (MUC/Sub of ejabberd).
+    pub fn subscribes(&self, room: &str, nick: &str) -> Answer<()> {
+        let nick = escape(nick);
+        let said = "<event node='urn:xmpp:mucsub:nodes:messages'/>";
+        self.sets(room, &format!("<subscribe xmlns='urn:xmpp:mucsub:0' nick='{nick}'>{said}</subscribe>"))
+    }
+
+    /// Ends that.
+    pub fn unsubscribes(&self, room: &str) -> Answer<()> {
+        self.sets(room, "<unsubscribe xmlns='urn:xmpp:mucsub:0'/>")
+    }
+
+    /// Requests what the libraries have no function for.
+    fn sets(&self, to: &str, payload: &str) -> Answer<()> {
+        let answer = self.iq(to, "set", payload);
+        if answer.kind() == "result" { Ok(()) } else { Err(Box::new(answer)) }
+    }
+}
+
+/// The values of a form by their fields.
+fn object(values: &[(&str, &str)]) -> Value {
+    values
+        .iter()
+        .map(|(var, value)| ((*var).to_owned(), Value::from(*value)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
