@@ -3,4 +3,5 @@
 pub mod host;
 pub mod module;
 pub mod service;
+pub mod transfer;
 pub mod wire;

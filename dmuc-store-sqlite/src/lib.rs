@@ -35,6 +35,14 @@ impl SqliteStore {
         open::open(url).await
     }
 
+    /// Opens a file that is there already, as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    /// [`OpenError`], which names the file.
+    pub async fn open_existing(url: &str) -> Result<Self, OpenError> {
+        open::open_existing(url).await
+    }
+
     /// Closes the file, once what is under way is done.
     pub async fn close(&self) {
         self.readers.close().await;

@@ -33,6 +33,12 @@ pub enum OpenError {
     /// The URL names no file.
     #[error("the URL of the database names no file: expected `sqlite:PATH`")]
     Unnamed,
+    /// The file is not there, and was to be.
+    #[error("there is no database {path}")]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The directory of the file is not there.
     #[error("cannot create the database {path}: there is no directory {directory}")]
     NoDirectory {
@@ -83,6 +89,14 @@ pub enum OpenError {
         #[source]
         source: sqlx::migrate::MigrateError,
     },
+}
+
+pub(crate) async fn open_existing(url: &str) -> Result<SqliteStore, OpenError> {
+    let path = path_of(url)?;
+    if path != Path::new(MEMORY) && !path.exists() {
+        return Err(OpenError::Missing { path });
+    }
+    open(url).await
 }
 
 pub(crate) async fn open(url: &str) -> Result<SqliteStore, OpenError> {

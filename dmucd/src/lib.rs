@@ -5,5 +5,16 @@
 
 pub mod config;
 pub mod demo;
+pub mod exit;
 pub mod logging;
 pub mod run;
+pub mod store;
+
+use std::error::Error;
+
+/// An error with all its causes.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    format!("{error}{}", causes.map(|cause| format!(": {cause}")).collect::<String>())
+}

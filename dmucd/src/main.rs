@@ -1,31 +1,18 @@
 //! `dmucd`: distributed Multi-User Chat for any XMPP server, as its component.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dmucd::config::{ConfigError, Settings};
+use dmucd::config::{ConfigError, Settings, environment};
 use dmucd::run::RunError;
-use dmucd::{demo, logging, run};
+use dmucd::{demo, exit, logging, run, store};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
 
-/// What the shell is told, in the numbers of `sysexits.h`.
-const UNAVAILABLE: u8 = 69;
-const UNFINISHED: u8 = 75;
-const CONFIG: u8 = 78;
-const EXIT_CODES: &str = "Exit codes:
-   0  stopped as told; for `check`: the configuration is good
-   1  the operating system refused what every program needs
-   2  wrong arguments
-  69  the store cannot be opened or read
-  75  told to stop, but the store or the server did not finish in time, or a second signal came
-  78  the configuration has mistakes";
-
 /// Distributed Multi-User Chat (XEP-0045, XEP-0281) as a component of any XMPP server (XEP-0114)
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, after_help = exit::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -37,6 +24,9 @@ enum Command {
     Run(File),
     /// Explain every mistake in a configuration, without starting anything
     Check(File),
+    /// Move, save and restore whole stores, while nothing runs on them
+    #[command(subcommand)]
+    Store(store::Command),
     /// Play the story of one room at three services, in this process, with no set-up at all
     Demo(demo::Options),
 }
@@ -53,17 +43,16 @@ fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Run(file) => load(&file).and_then(run_until_signal),
         Command::Check(file) => load(&file).map(|settings| say_good(&file, &settings)),
+        Command::Store(command) => keep_store(&command),
         Command::Demo(options) => play(&options),
     };
     ended.err().unwrap_or(ExitCode::SUCCESS)
 }
 
 fn load(file: &File) -> Result<Settings, ExitCode> {
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Settings::load(&file.config, variables).map_err(|error: ConfigError| {
+    Settings::load(&file.config, environment()).map_err(|error: ConfigError| {
         eprintln!("{error}");
-        ExitCode::from(CONFIG)
+        ExitCode::from(exit::CONFIG)
     })
 }
 
@@ -84,6 +73,18 @@ fn run_until_signal(settings: Settings) -> Result<(), ExitCode> {
     ended
 }
 
+/// Does something with a whole store; what is interrupted is taken up by the same command.
+fn keep_store(command: &store::Command) -> Result<(), ExitCode> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| refused(&error))?;
+    let done = runtime.block_on(store::run(command));
+    // What hangs in a blocking call must not keep the process.
+    runtime.shutdown_background();
+    done.map_err(|failure| {
+        eprintln!("{}", failure.explain());
+        ExitCode::from(failure.exit_code())
+    })
+}
+
 /// Plays the demonstration; a story that does not come out as it must is a failure.
 fn play(options: &demo::Options) -> Result<(), ExitCode> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| refused(&error))?;
@@ -99,11 +100,10 @@ fn refused(error: &std::io::Error) -> ExitCode {
 }
 
 fn failed(error: &RunError) -> ExitCode {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    error!("{error}{}", causes.map(|cause| format!(": {cause}")).collect::<String>());
+    error!("{}", dmucd::with_causes(error));
     match error {
-        RunError::Open(_) | RunError::Read(_) => ExitCode::from(UNAVAILABLE),
-        RunError::Unfinished => ExitCode::from(UNFINISHED),
+        RunError::Open(_) | RunError::Read(_) => ExitCode::from(exit::UNAVAILABLE),
+        RunError::Unfinished => ExitCode::from(exit::UNFINISHED),
     }
 }
 
@@ -131,7 +131,7 @@ impl Stop {
         tokio::spawn(async move {
             self.next().await;
             warn!("told twice: stopping at once");
-            std::process::exit(i32::from(UNFINISHED));
+            std::process::exit(i32::from(exit::UNFINISHED));
         });
     }
 }

@@ -310,7 +310,7 @@ pub fn card_field(card: &str, field: &str) -> String {
 }
 
 /// What one origin's log holds here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frontier {
     /// Origin, incarnation, and the highest number up to which nothing is missing from `low` on.
     pub pos: Position,

@@ -62,6 +62,7 @@ use crate::host::{Delivery, Host};
 use crate::module::{Accepted, Inbound, MucModule, Origin};
 
 pub use open::{OpenError, StoreOptions, check_store_url, open_storage, open_storage_with};
+pub(crate) use timers::now;
 pub use tuning::Tuning;
 
 /// A MUC service: the rooms of one domain.

@@ -32,7 +32,7 @@ fn hint(scheme: &Option<String>) -> String {
     scheme.as_ref().map(|scheme| format!(", not `{scheme}:`")).unwrap_or_default()
 }
 
-/// How a store is used, as far as its URL does not say. Stores without a server have no use for it.
+/// How a store is used, as far as its URL does not say. Stores without a server have no use for most of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Most connections for statements at once.
@@ -41,6 +41,8 @@ pub struct StoreOptions {
     pub connect_timeout: Duration,
     /// How long a statement may take before it is given up.
     pub statement_timeout: Duration,
+    /// Whether a file that is not there is made. Where a store is only read, its name is wrong then.
+    pub create: bool,
 }
 
 impl Default for StoreOptions {
@@ -49,6 +51,7 @@ impl Default for StoreOptions {
             connections: 8,
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
+            create: true,
         }
     }
 }
@@ -101,12 +104,17 @@ pub async fn open_storage(url: &str) -> Result<Arc<dyn Transfer>, OpenError> {
 ///
 /// # Errors
 /// [`OpenError`].
-#[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "no other backend has options"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(unused_variables, reason = "no other backend has options")
+)]
 pub async fn open_storage_with(url: &str, options: &StoreOptions) -> Result<Arc<dyn Transfer>, OpenError> {
     match backend(url)? {
         Backend::Memory => Ok(Arc::new(MemoryStore::default())),
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => opened(dmuc_store_sqlite::SqliteStore::open(url).await),
+        Backend::Sqlite if options.create => opened(dmuc_store_sqlite::SqliteStore::open(url).await),
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => opened(dmuc_store_sqlite::SqliteStore::open_existing(url).await),
         #[cfg(feature = "postgres")]
         Backend::Postgres => {
             let options = dmuc_store_postgres::Options {

@@ -8,7 +8,7 @@ use dmuc_core::io::Timer;
 use tokio::time::Instant;
 
 /// The wall clock, which is the core's clock.
-pub(super) fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }

@@ -128,6 +128,12 @@ impl Settings {
     }
 }
 
+/// The environment variables of this process, as far as they are text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Every key of every section, for documentation to be checked against. Those of a peer count once.
 #[must_use]
 pub fn known_keys() -> Vec<String> {

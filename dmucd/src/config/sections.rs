@@ -107,6 +107,7 @@ fn read_store(mut section: Section<'_, '_>) -> (StoreUrl, StoreOptions) {
         connections: count(&mut section, "connections", 1, defaults.connections),
         connect_timeout: seconds(&mut section, "connect-seconds", 1, defaults.connect_timeout),
         statement_timeout: seconds(&mut section, "statement-seconds", 1, defaults.statement_timeout),
+        ..defaults
     };
     section.finish();
     (StoreUrl::new(url), options)
