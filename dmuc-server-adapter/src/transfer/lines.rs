@@ -71,12 +71,15 @@ impl<'a, R: AsyncBufRead + AsyncSeek + Send + Unpin> LineSource<'a, R> {
         self.line += 1;
         match line.last() {
             None => Ok(None),
-            Some(b'\n') => {
-                serde_json::from_slice(&line).map(Some).map_err(|error| self.malformed(error.to_string()))
-            }
+            Some(b'\n') => serde_json::from_slice(&line).map(Some).map_err(|error| self.unreadable(&error)),
             Some(_) if read as u64 == LINE_BYTES_MAX => Err(self.malformed("the line is too long")),
             Some(_) => Err(self.malformed("the file ends within a line: it is not complete")),
         }
+    }
+
+    fn unreadable(&self, error: &serde_json::Error) -> TransferError {
+        // Each line is a document of its own; which one it is, is known better here.
+        self.malformed(error.to_string().replace(" at line 1 column ", " at column "))
     }
 
     /// Whether the record may stand here, and says what it must.
