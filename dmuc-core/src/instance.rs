@@ -278,12 +278,19 @@ impl Instance {
         BASE64.encode(random)
     }
 
+    /// What discovery shows of the room without waking it, as far as there is a room: what its `card` part says.
+    #[must_use]
+    pub fn card(&self) -> Option<Card> {
+        let room = self.room.as_ref()?;
+        let shadow = room.head.firsthost != self.policy.domain;
+        let firsthost = shadow.then(|| room.head.firsthost.clone());
+        Some(Card::of(&room.config, !room.head.locked, firsthost, room.head.creator.clone()))
+    }
+
     pub(crate) fn save_head(&mut self) {
         let room = self.room.as_ref().expect("only a room is saved");
         self.turn.put(part::HEAD, &room.head);
-        let shadow = room.head.firsthost != self.policy.domain;
-        let firsthost = shadow.then(|| room.head.firsthost.clone());
-        let card = Card::of(&room.config, !room.head.locked, firsthost, room.head.creator.clone());
+        let card = self.card().expect("there is a room");
         self.turn.put(part::CARD, &card);
     }
 

@@ -24,7 +24,7 @@ enum Command {
     Run(File),
     /// Explain every mistake in a configuration, without starting anything
     Check(File),
-    /// Move, save and restore whole stores, while nothing runs on them
+    /// Move, check, save and restore whole stores
     #[command(subcommand)]
     Store(store::Command),
     /// Play the story of one room at three services, in this process, with no set-up at all

@@ -294,7 +294,7 @@ async fn follow_rules(shared: Arc<Shared>) {
 }
 
 /// An error with all its causes, on one line.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmuc_core::Address;
-use dmuc_core::storage::{Frontier, Lease, Listed, StoreError, StoreErrorKind, Transfer};
+use dmuc_core::storage::{Lease, Listed, StoreError, StoreErrorKind, Transfer};
 use tokio::task::AbortHandle;
 
 use super::error::{Role, TransferError};
@@ -63,8 +63,7 @@ impl Claim {
             if !self.held.take(&room).await? {
                 awake.push(room.jid);
             }
-            self.counts.rooms += 1;
-            self.counts.entries += store.frontier(room.uid).await?.iter().map(length).sum::<u64>();
+            self.counts.add_room(&store.frontier(room.uid).await?);
             progress.advance(1);
         }
         Ok(awake)
@@ -88,11 +87,6 @@ impl Claim {
             let _ = self.held.store.release(&lease).await;
         }
     }
-}
-
-/// How many entries of a log are held, if none is missing among them.
-fn length(log: &Frontier) -> u64 {
-    (log.pos.s + 1).saturating_sub(log.low)
 }
 
 impl Held {

@@ -16,6 +16,7 @@
 //! }
 //! ```
 
+mod check;
 mod claim;
 mod compare;
 mod error;
@@ -27,6 +28,7 @@ mod rooms;
 mod sink;
 mod source;
 
+pub use check::{Checked, Finding, What, check};
 pub use compare::{Difference, Key, Kind};
 pub use error::{Role, TransferError};
 pub use moving::{Target, export, import, migrate};

@@ -77,6 +77,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts a room with the entries of its logs, as if none was missing among them.
+    pub(super) fn add_room(&mut self, frontier: &[Frontier]) {
+        self.rooms += 1;
+        self.entries += frontier.iter().map(|log| (log.pos.s + 1).saturating_sub(log.low)).sum::<u64>();
+    }
+
     /// Rooms and entries, which is what progress is counted in.
     #[must_use]
     pub fn steps(&self) -> u64 {

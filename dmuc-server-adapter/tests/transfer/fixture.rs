@@ -14,6 +14,7 @@ use dmuc_core::{Address, Millis};
 use dmuc_server_adapter::service::{Service, Tuning, open_storage};
 use dmuc_server_adapter::transfer::{Counts, export};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::common::{CHAT, TestHost, World, jid};
@@ -65,9 +66,9 @@ pub async fn change(store: &Store, local: &str, changes: Vec<Change>) {
     store.release(&lease).await.unwrap();
 }
 
-pub fn entry(s: u64, previous: ChainDigest) -> LogEntry {
+fn entry(origin: &str, s: u64, previous: ChainDigest) -> LogEntry {
     let event = Event {
-        pos: Position { o: CHAT.into(), i: 1, s },
+        pos: Position { o: origin.into(), i: 1, s },
         h: Hlc::at(NOW.plus(s)),
         id: EventId(u128::from(s).to_be_bytes()),
         deps: Vec::new(),
@@ -82,14 +83,23 @@ pub fn entry(s: u64, previous: ChainDigest) -> LogEntry {
 }
 
 /// Entries `1..=count` of a log, with their digests.
-pub fn entries(count: u64) -> Vec<LogEntry> {
+pub fn entries_of(origin: &str, count: u64) -> Vec<LogEntry> {
     let mut previous = ChainDigest::default();
     let next = |s| {
-        let entry = entry(s, previous);
+        let entry = entry(origin, s, previous);
         previous = entry.digest.unwrap();
         entry
     };
     (1..=count).map(next).collect()
+}
+
+pub fn entries(count: u64) -> Vec<LogEntry> {
+    entries_of(CHAT, count)
+}
+
+/// Does something while a function waits that cannot.
+pub fn now(work: impl Future<Output = ()>) {
+    tokio::task::block_in_place(|| Handle::current().block_on(work));
 }
 
 /// A service on a store.

@@ -1,6 +1,7 @@
 //! Whole stores, moved, written to a file and read from it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod checks;
 #[path = "../common/mod.rs"]
 mod common;
 mod files;

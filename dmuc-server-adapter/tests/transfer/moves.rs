@@ -7,12 +7,11 @@ use dmuc_core::storage::{
     ArchiveQuery, Change, Fault, FaultPlan, FaultyStore, MemoryStore, Operation, RoomUid, StoreErrorKind,
 };
 use dmuc_server_adapter::transfer::{Kind, Phase, Progress, Target, TransferError, migrate};
-use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::fixture::{
-    ENDED, MANY, NOW, Store, Stores, change, create, entries, exported, fill, found, full, goes_on, room,
-    tombstone,
+    ENDED, MANY, NOW, Store, Stores, change, create, entries, exported, fill, found, full, goes_on, now,
+    room, tombstone,
 };
 
 async fn moved(from: &Store, to: &Store) -> Result<(), TransferError> {
@@ -182,10 +181,6 @@ impl<F: Fn() + Send + Sync> Progress for At<F> {
     }
 
     fn advance(&self, _: u64) {}
-}
-
-fn now(work: impl Future<Output = ()>) {
-    tokio::task::block_in_place(|| Handle::current().block_on(work));
 }
 
 #[tokio::test(flavor = "multi_thread")]

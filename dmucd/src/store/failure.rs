@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use dmuc_server_adapter::service::OpenError;
-use dmuc_server_adapter::transfer::{Role, TransferError};
+use dmuc_server_adapter::transfer::{Checked, Role, TransferError};
 
 use crate::config::ConfigError;
 use crate::{exit, with_causes};
@@ -26,6 +26,9 @@ pub enum Failure {
         #[source]
         error: std::io::Error,
     },
+    /// The store has mistakes.
+    #[error("checked: {0}")]
+    Mistakes(Checked),
     /// The work failed.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -48,7 +51,7 @@ impl Failure {
             Self::File { .. } | Self::Transfer(TransferError::File(_)) => exit::FILE,
             Self::Transfer(TransferError::Awake(_) | TransferError::Used) => exit::UNFINISHED,
             Self::Transfer(TransferError::Occupied(_) | TransferError::InTheWay(_)) => exit::OCCUPIED,
-            Self::Transfer(_) => exit::DATA,
+            Self::Mistakes(_) | Self::Transfer(_) => exit::DATA,
         }
     }
 }

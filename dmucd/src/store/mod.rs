@@ -1,4 +1,4 @@
-//! `dmucd store`: whole stores moved, written to files, read from them.
+//! `dmucd store`: whole stores moved, checked, written to files, read from them.
 
 mod failure;
 mod file;
@@ -6,9 +6,11 @@ mod progress;
 mod which;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use dmuc_server_adapter::transfer::{self, Target};
+use dmuc_core::storage::Transfer;
+use dmuc_server_adapter::transfer::{self, Finding, Target};
 
 pub use failure::Failure;
 use progress::Shown;
@@ -22,7 +24,13 @@ pub enum Command {
     /// Stop every dmucd that uses the source first. If it is interrupted, the same command goes on where it was. Nothing
     /// that the target holds is changed.
     Migrate(Migrate),
+    /// Read everything in a store, and tell what is not as it must be
+    ///
+    /// Services may run on it meanwhile. Nothing is written. What is found goes to standard output, a line each.
+    Check(Which),
     /// Write everything that a store holds to a file, as JSON Lines
+    ///
+    /// Stop every dmucd that uses the store first.
     Export(Export),
     /// Read an exported file into a store, and compare them in the end
     Import(Import),
@@ -78,31 +86,38 @@ impl Merging {
 /// [`Failure`].
 pub async fn run(command: &Command) -> Result<(), Failure> {
     let progress = Shown::new();
-    let counts = match command {
-        Command::Migrate(Migrate { ends, merging }) => {
-            let (from, to) = (ends.source().await?, ends.target().await?);
-            transfer::migrate(&from, &to, merging.target(), &progress).await
-        }
-        Command::Export(Export { file, store }) => {
-            let (store, mut out) = (store.source().await?, file::create(file).await?);
-            transfer::export(&store, &mut out, &progress).await
-        }
-        Command::Import(Import { file, store, merging }) => {
-            let (store, mut file) = (store.target().await?, file::open(file).await?);
-            transfer::import(&mut file, &store, merging.target(), &progress).await
-        }
-    };
+    let done = carry_out(command, &progress).await;
     progress.end();
-    eprintln!("{}: {}", command.done(), counts?);
+    eprintln!("{}", done?);
     Ok(())
 }
 
-impl Command {
-    fn done(&self) -> &'static str {
-        match self {
-            Self::Migrate(_) => "copied and compared",
-            Self::Export(_) => "written",
-            Self::Import(_) => "read and compared",
+/// Gives what is to be said of it.
+async fn carry_out(command: &Command, progress: &Shown) -> Result<String, Failure> {
+    match command {
+        Command::Migrate(Migrate { ends, merging }) => {
+            let (from, to) = (ends.source().await?, ends.target().await?);
+            let counts = transfer::migrate(&from, &to, merging.target(), progress).await?;
+            Ok(format!("copied and compared: {counts}"))
+        }
+        Command::Check(which) => check(&which.source().await?, progress).await,
+        Command::Export(Export { file, store }) => {
+            let (store, mut out) = (store.source().await?, file::create(file).await?);
+            Ok(format!("written: {}", transfer::export(&store, &mut out, progress).await?))
+        }
+        Command::Import(Import { file, store, merging }) => {
+            let (store, mut file) = (store.target().await?, file::open(file).await?);
+            let counts = transfer::import(&mut file, &store, merging.target(), progress).await?;
+            Ok(format!("read and compared: {counts}"))
         }
     }
+}
+
+async fn check(store: &Arc<dyn Transfer>, progress: &Shown) -> Result<String, Failure> {
+    let mut tell = |finding: Finding| {
+        let kind = if finding.what.is_mistake() { "mistake" } else { "notice" };
+        progress.print(&format!("{kind}: {finding}"));
+    };
+    let checked = transfer::check(store, progress, &mut tell).await?;
+    if checked.mistakes > 0 { Err(Failure::Mistakes(checked)) } else { Ok(format!("checked: {checked}")) }
 }

@@ -26,6 +26,11 @@ impl Shown {
         Self { bar, lines }
     }
 
+    /// Writes a line to standard output, the bar stays below.
+    pub fn print(&self, line: &str) {
+        self.bar.suspend(|| println!("{line}"));
+    }
+
     /// Clears the bar.
     pub fn end(&self) {
         self.bar.finish_and_clear();
