@@ -123,8 +123,9 @@ pub(crate) async fn open(url: &str, options: &Options) -> Result<PostgresStore, 
     let connect: PgConnectOptions = url.parse().map_err(OpenError::Malformed)?;
     let connect = connect.application_name("dmuc").disable_statement_logging();
     prepare(&connect, options.connect_timeout).await?;
-    let limit = options.statement_timeout.as_millis();
-    let connect = connect.options([("statement_timeout", limit)]);
+    let limit = options.statement_timeout.as_millis().to_string();
+    // Our statements are short: compiling one takes longer than carrying it out.
+    let connect = connect.options([("statement_timeout", limit.as_str()), ("jit", "off")]);
     let pool = pool_options(options).max_connections(options.connections).connect_lazy_with(connect.clone());
     let listening = PgPoolOptions::new().max_connections(1).acquire_timeout(options.connect_timeout);
     Ok(PostgresStore {

@@ -50,7 +50,7 @@ impl PostgresStore {
         let Some(page) = places.between(query.after, query.before) else { return Ok(None) };
         let mut sql = selection.page(page);
         let rows = self.database.rows(PAGE, sql.build()).await?;
-        read_page(query, page, &rows).map(Some)
+        read_page(query, &rows).map(Some)
     }
 
     async fn places(&self, room: RoomUid, query: &ArchiveQuery) -> Result<Places, StoreError> {
@@ -69,7 +69,7 @@ impl PostgresStore {
 }
 
 /// A page out of rows which each hold an entry and the three counts; one without an entry if the page is empty.
-fn read_page(query: &ArchiveQuery, page: Bounds, rows: &[PgRow]) -> Result<Page, StoreError> {
+fn read_page(query: &ArchiveQuery, rows: &[PgRow]) -> Result<Page, StoreError> {
     let counted = |place| rows.first().map_or(Ok(0), |row| column::<i64>(row, place, PAGE)).map(unsigned);
     let (count, between, earlier) = (counted(5)?, counted(6)?, counted(7)?);
     let mut entries = Vec::with_capacity(rows.len());
@@ -82,7 +82,6 @@ fn read_page(query: &ArchiveQuery, page: Bounds, rows: &[PgRow]) -> Result<Page,
     let skipped = query.index.unwrap_or(0).min(between);
     let complete = skipped + size == between;
     let index = earlier + if query.last { between - size } else { skipped };
-    debug_assert!(page != ALL || earlier == 0);
     Ok(Page { entries, complete, count, index })
 }
 
@@ -148,16 +147,34 @@ impl<'a> Selection<'a> {
     }
 
     fn push_rows(&self, sql: &mut QueryBuilder<Postgres>, page: Bounds) {
+        let by_chapter = !self.is_narrow();
+        if let Some(index) = self.query.index.filter(|_| by_chapter) {
+            self.push_start(sql, page, index);
+        }
         sql.push("SELECT ").push(ENTRY).push(", arrival FROM log");
         self.push_conditions(sql, page);
-        if !self.is_narrow() {
-            self.push_span(sql, page);
+        match self.query.index {
+            Some(_) if by_chapter => drop(sql.push(" AND arrival >= (SELECT chapter * 1024 FROM start)")),
+            None if by_chapter => self.push_span(sql, page),
+            _ => {}
         }
         sql.push(if self.query.last { " ORDER BY arrival DESC LIMIT " } else { " ORDER BY arrival LIMIT " });
         sql.push_bind(i64::from(self.query.max));
         if let Some(index) = self.query.index {
             sql.push(" OFFSET ").push_bind(signed(index));
+            if by_chapter {
+                sql.push(" - (SELECT skipped FROM start)");
+            }
         }
+    }
+
+    /// Finds the chapter where a page at an index begins, and how many are selected in those before.
+    fn push_start(&self, sql: &mut QueryBuilder<Postgres>, page: Bounds, index: u64) {
+        sql.push("WITH start AS (SELECT chapter, skipped FROM (SELECT chapter, ");
+        sql.push("sum(entries) OVER (ORDER BY chapter)::bigint - entries AS skipped FROM ");
+        self.push_chapters(sql, page);
+        sql.push(" AS chapters) AS summed WHERE skipped <= ").push_bind(signed(index));
+        sql.push(" ORDER BY chapter DESC LIMIT 1) ");
     }
 
     /// Leaves out the chapters before the first and after the last that can have anything.
