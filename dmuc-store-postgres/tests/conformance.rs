@@ -1,12 +1,15 @@
 //! The promises of the storage traits, kept by PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
 
-mod common;
+#[path = "common/schema.rs"]
+mod schema;
+#[path = "common/sql.rs"]
+mod sql;
 
 use async_trait::async_trait;
-use common::Schema;
 use dmuc_core::storage::conformance::Builder;
 use dmuc_store_postgres::{Options, PostgresStore};
+use schema::Schema;
 
 #[derive(Default)]
 struct Postgres;
@@ -45,7 +48,8 @@ mod partitioned {
     use dmuc_store_postgres::PostgresStore;
 
     use super::Postgres;
-    use super::common::{Schema, execute};
+    use super::schema::Schema;
+    use super::sql::execute;
 
     /// As `docs/operating.md` says.
     fn partition() -> &'static str {

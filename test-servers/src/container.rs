@@ -4,12 +4,16 @@ use std::env;
 use std::mem::forget;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use testcontainers::core::{ContainerPort, WaitFor};
 use testcontainers::runners::SyncRunner;
 use testcontainers::{GenericImage, ImageExt};
 
 use crate::reaper;
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server's image, and how it is used.
 pub(crate) struct Image {
@@ -23,6 +27,8 @@ pub(crate) struct Image {
     pub ready: &'static str,
     pub environment: &'static [(&'static str, &'static str)],
     pub command: &'static [&'static str],
+    /// A command that succeeds inside once the server answers: some images log that they are ready too early.
+    pub probe: &'static [&'static str],
 }
 
 /// Starts a container that lasts as long as this program, and gives its address. Nothing if there is no Docker, or
@@ -36,9 +42,21 @@ pub(crate) fn start(image: &'static Image) -> Option<String> {
 }
 
 fn has_docker() -> bool {
+    !env::var("DMUC_TEST_NO_DOCKER").is_ok_and(|value| value == "1") && docker(&["version"])
+}
+
+fn docker(arguments: &[&str]) -> bool {
     let mut command = Command::new("docker");
-    let quiet = command.arg("version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let quiet = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
+}
+
+fn wait_answering(container: &str, probe: &[&str]) {
+    let deadline = Instant::now() + PATIENCE;
+    while !docker(&[&["exec", container], probe].concat()) {
+        assert!(Instant::now() < deadline, "the container {container} does not answer");
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn run(image: &Image) -> Option<String> {
@@ -59,6 +77,7 @@ fn run(image: &Image) -> Option<String> {
         }
     };
     reaper::at_end(&format!("docker rm --force --volumes {}", container.id()));
+    wait_answering(container.id(), image.probe);
     let host = container.get_host().ok()?;
     let port = container.get_host_port_ipv4(image.port).ok()?;
     forget(container);

@@ -151,6 +151,11 @@ impl PostgresServer {
         daemon.kill();
     }
 
+    /// Whether it runs, as far as it was not killed by [`kill`](Self::kill).
+    pub fn is_running(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(Daemon::is_running)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

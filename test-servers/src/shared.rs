@@ -16,6 +16,7 @@ const POSTGRES: Image = Image {
     ready: "database system is ready to accept connections",
     environment: &[("POSTGRES_HOST_AUTH_METHOD", "trust")],
     command: &["postgres", "-c", "fsync=off", "-c", "max_connections=500"],
+    probe: &["pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres"],
 };
 
 /// The URL of a PostgreSQL database in which tests may make schemas. Nothing, said on standard error, if there is none.

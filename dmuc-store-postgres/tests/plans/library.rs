@@ -9,8 +9,9 @@ use dmuc_core::{Address, Millis};
 use dmuc_store_postgres::{Options, PostgresStore};
 use uuid::Uuid;
 
-use crate::common::{Schema, execute};
 use crate::explained::SETTINGS;
+use crate::schema::Schema;
+use crate::sql::execute;
 
 /// Messages in the large room.
 pub const MESSAGES: u64 = 1_000_000;

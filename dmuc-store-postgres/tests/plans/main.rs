@@ -1,10 +1,12 @@
 //! How PostgreSQL finds things in an archive of a million messages: by indexes, reading little more than it gives.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod explained;
 mod library;
+#[path = "../common/schema.rs"]
+mod schema;
+#[path = "../common/sql.rs"]
+mod sql;
 
 use dmuc_core::Millis;
 use dmuc_core::event::{EventId, Position};

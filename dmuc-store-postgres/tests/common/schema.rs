@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use uuid::Uuid;
+
+use crate::sql::execute;
 
 /// A schema of a case's own, dropped at the end.
 pub struct Schema {
@@ -35,12 +35,4 @@ impl Drop for Schema {
         });
         dropped.join().unwrap();
     }
-}
-
-/// Lets SQL loose on a database.
-pub async fn execute(url: &str, sql: &str) {
-    let options: PgConnectOptions = url.parse().unwrap();
-    let mut connection = options.connect().await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
 }
