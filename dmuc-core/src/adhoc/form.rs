@@ -92,7 +92,8 @@ impl<'a> Answers<'a> {
 #[must_use]
 pub fn facts(title: &str, facts: &[(&str, &str, String)]) -> Payload {
     let field = |(var, label, value): &(&str, &str, String)| {
-        El::new("field", ns::DATA).attr("var", var).attr("label", label).child(text("value", value))
+        let field = El::new("field", ns::DATA).attr("type", "text-single").attr("var", var);
+        field.attr("label", label).child(text("value", value))
     };
     result(title).children(facts.iter().map(field)).payload()
 }

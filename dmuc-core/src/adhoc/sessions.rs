@@ -87,7 +87,7 @@ impl Call {
             .child(El::new(onwards, ns::COMMANDS));
         command(&self.node, &self.session, "executing")
             .child(actions)
-            .payload_child(&Payload::of(form))
+            .payload_child(&Payload::of_form(form))
             .payload()
     }
 }

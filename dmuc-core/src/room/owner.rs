@@ -52,7 +52,7 @@ impl Instance {
         let mut form = room.config.form(self.form_scope());
         let listed = |affiliation| room.affiliations.with(affiliation).map(|(jid, _)| jid);
         form.fields.extend(list_fields(listed(Affiliation::Admin), listed(Affiliation::Owner)));
-        let query = El::new("query", ns::MUC_OWNER).payload_child(&Payload::of(&form)).payload();
+        let query = El::new("query", ns::MUC_OWNER).payload_child(&Payload::of_form(&form)).payload();
         self.turn.send(stanza.result().with(query));
     }
 

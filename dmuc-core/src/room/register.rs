@@ -4,7 +4,7 @@
 
 use minidom::Element;
 use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
-use xmpp_parsers::ibr::{FormQuery, LegacyQuery};
+use xmpp_parsers::ibr::LegacyQuery;
 
 use crate::address::Address;
 use crate::instance::Instance;
@@ -16,7 +16,7 @@ use crate::room::config::Registration;
 use crate::room::consequences::Deed;
 use crate::room::forms::value;
 use crate::room::roles::Affiliation;
-use crate::stanza::{Condition, ErrorKind, Payload, Stanza, StanzaError};
+use crate::stanza::{Condition, El, ErrorKind, Payload, Stanza, StanzaError};
 
 pub(crate) const ROOMNICK: &str = "muc#register_roomnick";
 
@@ -88,13 +88,14 @@ impl Instance {
             return Ok(Payload::of(&known));
         }
         let wish = standing.and_then(|standing| standing.wish.as_ref());
-        let instructions = Some("Choose the nickname that is to be yours in this room.".to_owned());
+        let instructions = "Choose the nickname that is to be yours in this room.";
         let form = DataForm {
             title: Some("Registration".to_owned()),
-            instructions: instructions.clone(),
+            instructions: Some(instructions.to_owned()),
             ..DataForm::new(DataFormType::Form, ns::MUC_REGISTER, self.fields(user, wish))
         };
-        Ok(Payload::of(&FormQuery { instructions, form }))
+        let told = El::new("instructions", ns::REGISTER).text(instructions);
+        Ok(El::new("query", ns::REGISTER).child(told).payload_child(&Payload::of_form(&form)).payload())
     }
 
     /// The fields to fill in. Who somebody is beyond the nick is asked only where an admin will read it.

@@ -61,7 +61,7 @@ impl Instance {
         // The same however often it is asked.
         let id = format!("registration-{}", self.occupant_id(user));
         let message = Stanza::new(Kind::Message).with_from(&self.jid).with_id(&id);
-        Some(message.with(Payload::of(&approval(user, wish))))
+        Some(message.with(Payload::of_form(&approval(user, wish))))
     }
 
     /// An admin decides.

@@ -70,7 +70,7 @@ impl Instance {
         let id = self.token(9);
         let message = Stanza::new(Kind::Message).with_from(&self.jid).with_id(&id);
         let moderators = self.room_mut().occupants.audience().moderators;
-        self.turn.fan_out(&message.with(Payload::of(&approval(asker))), moderators);
+        self.turn.fan_out(&message.with(Payload::of_form(&approval(asker))), moderators);
     }
 
     /// A moderator grants what was asked for; nothing happens if another has done so.

@@ -189,7 +189,7 @@ fn form() -> Payload {
         field("key", FieldType::ListSingle, "Sort results by", Some(ns::SEARCH_BY_USERS), &keys),
     ];
     let form = DataForm::new(DataFormType::Form, ns::SEARCH_PARAMS, fields);
-    El::new("search", ns::SEARCH).payload_child(&Payload::of(&form)).payload()
+    El::new("search", ns::SEARCH).payload_child(&Payload::of_form(&form)).payload()
 }
 
 fn read_place(text: &str) -> Option<Place> {

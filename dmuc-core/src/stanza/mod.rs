@@ -2,6 +2,7 @@
 
 mod canon;
 mod error;
+mod form;
 mod payload;
 mod template;
 

@@ -8,6 +8,7 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod entry;
+mod forms;
 mod hats;
 mod identity;
 mod information;

@@ -158,5 +158,5 @@ pub(super) fn form() -> Payload {
     };
     let fields = FIELDS.into_iter().map(field).collect();
     let form = DataForm::new(DataFormType::Form, ns::MAM, fields);
-    El::new("query", ns::MAM).payload_child(&Payload::of(&form)).payload()
+    El::new("query", ns::MAM).payload_child(&Payload::of_form(&form)).payload()
 }
