@@ -130,8 +130,8 @@ impl Sessions {
                 return Ok(Turn::Cancelled(command(&node, &session, "canceled").payload()));
             }
             Action::Prev => drop(forms.pop().ok_or_else(|| bad("bad-action"))?),
-            Action::Next if open.last => return Err(bad("bad-action")),
             Action::Complete if !open.last => return Err(bad("bad-action")),
+            // Going on from the last stage completes it: there are clients which say nothing but "next".
             Action::Execute | Action::Next | Action::Complete => {
                 forms.push(form.ok_or_else(|| bad("bad-payload"))?);
             }

@@ -131,7 +131,6 @@ fn a_session_takes_what_its_stage_allows() {
             (admin, "action='complete'".to_owned(), "", bad("bad-action")),
             (admin, format!("sessionid='{id}' action='dance'"), "", bad("malformed-action")),
             (admin, format!("sessionid='{id}' action='prev'"), "", bad("bad-action")),
-            (admin, format!("sessionid='{id}' action='next'"), &filled, bad("bad-action")),
             (admin, format!("sessionid='{id}'"), "", bad("bad-payload")),
             (admin, format!("sessionid='{id}'"), garbled, bad("bad-payload")),
             (admin, format!("sessionid='{id}'"), &malformed, bad("bad-payload")),
@@ -154,6 +153,18 @@ fn a_session_takes_what_its_stage_allows() {
         stage.world.wait(16 * 60_000);
         let late = format!("sessionid='{}'", session(&late));
         assert_eq!(refusal(&executes(stage, admin, "ban", &late, &filled)), expired);
+    });
+}
+
+#[test]
+fn whatever_leads_on_from_the_last_stage_completes_it() {
+    everywhere(&[], |stage| {
+        for (action, who) in [("complete", "iago"), ("execute", "edmund"), ("next", "goneril")] {
+            let begun = executes(stage, stage.admin, "ban", "", "");
+            let more = format!("sessionid='{}' action='{action}'", session(&begun));
+            let filled = form(&[("jids", &format!("{who}@venice.lit"))]);
+            assert_eq!(status(&executes(stage, stage.admin, "ban", &more, &filled)), "completed", "{action}");
+        }
     });
 }
 
