@@ -1,15 +1,10 @@
 //! The promises of the storage traits, kept by PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
 
-#[path = "common/schema.rs"]
-mod schema;
-#[path = "common/sql.rs"]
-mod sql;
-
 use async_trait::async_trait;
 use dmuc_core::storage::conformance::Builder;
 use dmuc_store_postgres::{Options, PostgresStore};
-use schema::Schema;
+use dmuc_test_servers::Schema;
 
 #[derive(Default)]
 struct Postgres;
@@ -48,8 +43,7 @@ mod partitioned {
     use dmuc_store_postgres::PostgresStore;
 
     use super::Postgres;
-    use super::schema::Schema;
-    use super::sql::execute;
+    use dmuc_test_servers::{Schema, execute};
 
     /// As `docs/operating.md` says.
     fn partition() -> &'static str {

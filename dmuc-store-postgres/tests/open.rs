@@ -1,11 +1,6 @@
 //! What is said about databases that cannot be used, and about damage.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
 
-#[path = "common/schema.rs"]
-mod schema;
-#[path = "common/sql.rs"]
-mod sql;
-
 use std::error::Error;
 use std::time::Duration;
 
@@ -18,9 +13,9 @@ use dmuc_core::storage::{
 };
 use dmuc_core::{Address, Millis};
 use dmuc_store_postgres::{OpenError, Options, PostgresStore};
+use dmuc_test_servers::Schema;
+use dmuc_test_servers::execute;
 use dmuc_test_servers::free_port;
-use schema::Schema;
-use sql::execute;
 use uuid::Uuid;
 
 const UID: RoomUid = RoomUid(Uuid::from_u128(1));

@@ -9,9 +9,11 @@ mod postgres;
 mod process;
 mod reaper;
 mod requirements;
+mod schema;
 mod shared;
 
 pub use postgres::PostgresServer;
 pub use process::{Daemon, free_port};
 pub use requirements::{in_path, is_strict};
+pub use schema::{Schema, execute};
 pub use shared::postgres;

@@ -9,6 +9,7 @@ use dmuc_test_servers::Daemon;
 
 use crate::programs;
 use crate::site::{COMPONENT_SECRET, Site};
+use crate::store::Store;
 
 /// A `dmucd` with its configuration and its store.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Dmucd {
     daemon: Daemon,
     directory: PathBuf,
     name: String,
+    /// Dropped last.
+    _store: Store,
 }
 
 impl Dmucd {
@@ -26,10 +29,11 @@ impl Dmucd {
     pub fn start(site: &Site, peers: &[(&str, &str)], directory: &Path) -> Self {
         let directory = directory.join("dmucd");
         create_dir_all(&directory).expect("a directory can be made");
-        let config = configuration(site, peers, &directory);
+        let store = Store::fresh(&directory);
+        let config = configuration(site, peers, &store.url());
         write(directory.join("dmucd.toml"), config).expect("the configuration can be written");
         let name = format!("dmucd-{}", site.service_domain);
-        Self { daemon: run(&name, &directory), directory, name }
+        Self { daemon: run(&name, &directory), directory, name, _store: store }
     }
 
     /// The process id.
@@ -69,9 +73,8 @@ fn run(name: &str, directory: &Path) -> Daemon {
     Daemon::start(name, directory, &mut command)
 }
 
-fn configuration(site: &Site, peers: &[(&str, &str)], directory: &Path) -> String {
+fn configuration(site: &Site, peers: &[(&str, &str)], store: &str) -> String {
     let Site { user_domain, service_domain, address, .. } = site;
-    let store = directory.join("dmuc.db");
     let mut config = format!(
         r#"[service]
 domain = "{service_domain}"
@@ -85,15 +88,14 @@ host = "{address}"
 port = 5347
 secret = "{COMPONENT_SECRET}"
 [store]
-url = "sqlite:{}"
+url = "{store}"
 [log]
 format = "human"
 level = "debug,sqlx=info"
 # A killed daemon keeps its rooms until its lease runs out.
 [limits]
 "#,
-        site.operator(),
-        store.display()
+        site.operator()
     );
     for (peer, vouched) in peers {
         let _ = write!(

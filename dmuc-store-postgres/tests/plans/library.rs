@@ -10,8 +10,8 @@ use dmuc_store_postgres::{Options, PostgresStore};
 use uuid::Uuid;
 
 use crate::explained::SETTINGS;
-use crate::schema::Schema;
-use crate::sql::execute;
+use dmuc_test_servers::Schema;
+use dmuc_test_servers::execute;
 
 /// Messages in the large room.
 pub const MESSAGES: u64 = 1_000_000;

@@ -3,10 +3,6 @@
 
 mod explained;
 mod library;
-#[path = "../common/schema.rs"]
-mod schema;
-#[path = "../common/sql.rs"]
-mod sql;
 
 use dmuc_core::Millis;
 use dmuc_core::event::{EventId, Position};

@@ -5,8 +5,6 @@
 mod proxy;
 mod small_disk;
 mod speakers;
-#[path = "../common/sql.rs"]
-mod sql;
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -14,10 +12,10 @@ use std::time::{Duration, Instant};
 use dmuc_core::storage::{PeerPolicy, StoreError, StoreErrorKind};
 use dmuc_store_postgres::{OpenError, Options, PostgresStore};
 use dmuc_test_servers::PostgresServer;
+use dmuc_test_servers::execute;
 use proxy::Proxy;
 use small_disk::SmallDisk;
 use speakers::Speakers;
-use sql::execute;
 use tokio::time::{sleep, timeout};
 
 /// How long a store may take to work again once the server does.
