@@ -78,7 +78,8 @@ async fn a_failed_commit_is_refused_and_nobody_else_notices() {
 
 #[tokio::test]
 async fn a_room_taken_over_by_another_node_says_nothing_more() {
-    let world = World::new().await;
+    let tuning = Tuning { lease_ttl: Duration::from_millis(200), ..Tuning::default() };
+    let world = World::with(Arc::default(), tuning).await;
     world.joined("hecate", "coven").await;
     world.store.steal();
     world.say("hecate", "coven", "late");
@@ -93,10 +94,10 @@ async fn a_room_taken_over_by_another_node_says_nothing_more() {
 
 #[tokio::test]
 async fn a_lease_is_renewed_and_its_loss_is_noticed_without_a_commit() {
-    let tuning = Tuning { lease_ttl: Duration::from_millis(60), ..Tuning::default() };
+    let tuning = Tuning { lease_ttl: Duration::from_millis(90), ..Tuning::default() };
     let world = World::with(Arc::default(), tuning).await;
     world.joined("hecate", "coven").await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     world.say("hecate", "coven", "ours");
     world.until("renewed", |world| world.heard("hecate", "coven") == ["ours"]).await;
     world.store.steal();
@@ -320,7 +321,7 @@ async fn put_off(store: Arc<TestStore>) -> World {
     policy.lock_new_rooms = false;
     policy.distribute = Distribute::All;
     policy.peers = [PeerRule::allow("rooms.macbeth.lit")].into_iter().collect();
-    let tuning = Tuning { retry_after: Duration::from_millis(50), ..Tuning::default() };
+    let tuning = Tuning { lease_ttl: Duration::from_millis(300), ..Tuning::default() };
     World::governed(store, tuning, policy).await
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Awake {
     stay: Instant,
     /// There was a room and it is gone; what comes next meets its tombstone.
     destroyed: bool,
+    /// Another node wants it: what has come is dealt with, and nothing more is taken.
+    leaving: bool,
 }
 
 /// The card of a room, by which rooms are counted: as it is in the store, and as it was counted.
@@ -62,6 +64,8 @@ enum Event {
     /// Inputs arrived, or the host took something.
     Moved,
     Due,
+    /// Another node wants the room, or has it.
+    Contested,
 }
 
 impl Awake {
@@ -117,30 +121,42 @@ impl Awake {
             counted: None,
             stay: Instant::now() + shared.tuning.hibernate_after,
             destroyed: false,
+            leaving: false,
             shared: shared.clone(),
         }
     }
 
-    /// Lives until it is vacant, unused, or failed by the store. Gives whether it was failed with something to do
-    /// that nobody will remind it of.
+    /// Lives until it is vacant, unused, wanted by another node, or failed by the store. Gives whether it was handed
+    /// over to another node.
     pub async fn live(mut self, mailbox: &mut Mailbox) -> bool {
-        let failed = match self.run(mailbox).await {
-            Ok(()) => {
-                debug!(room = %self.instance.jid(), "room leaves memory");
-                false
-            }
+        match self.run(mailbox).await {
+            Ok(()) => debug!(room = %self.instance.jid(), elsewhere = self.leaving, "room leaves memory"),
             Err(error) => {
+                self.leaving = false;
                 self.fail(&error);
-                true
             }
-        };
+        }
         while !self.unsent.is_empty() {
             self.unsent.drain().await;
         }
-        if let Some(lease) = self.lease {
-            lease.release().await;
+        if let Some(lease) = self.lease.take() {
+            self.part_with(lease).await;
         }
-        failed && !self.timers.is_empty()
+        self.leaving
+    }
+
+    /// A room that has something to do without being told to must not sleep.
+    async fn part_with(&mut self, lease: HeldLease) {
+        if self.leaving || !lease.is_ours() {
+            self.forget();
+        }
+        if self.timers.is_empty() { lease.release().await } else { lease.abandon().await }
+    }
+
+    /// What happens in the room from now on is not seen here.
+    fn forget(&mut self) {
+        self.inside.forget(&self.shared.visits);
+        self.shared.headcount.note(self.instance.jid(), 0);
     }
 
     async fn run(&mut self, mailbox: &mut Mailbox) -> Result<(), StoreError> {
@@ -155,19 +171,35 @@ impl Awake {
                 Event::Answered(id, result) => self.handle(Input::Answered { id, result }),
                 Event::Moved => {}
                 Event::Due => self.fire_timers(),
+                Event::Contested => self.heed_wish(mailbox),
             }
         }
     }
 
     async fn wait(&mut self, mailbox: &mut Mailbox) -> Event {
-        let takes = self.takes_inputs() && !mailbox.is_closed();
+        let takes = self.takes_inputs() && !self.leaving && !mailbox.is_closed();
+        let is_ours = self.is_ours();
         let wake_at = self.timers.next(timers::now()).map_or(self.stay, |due| due.min(self.stay));
         tokio::select! {
             (id, outcome) = self.ledger.landing() => Event::Landed(id, outcome),
             (id, answer) = self.asks.next() => Event::Answered(id, answer),
             () = self.unsent.drain(), if !self.unsent.is_empty() => Event::Moved,
             () = mailbox.fill(), if takes => Event::Moved,
-            () = tokio::time::sleep_until(wake_at) => Event::Due,
+            () = contested(&mut self.lease) => Event::Contested,
+            () = tokio::time::sleep_until(wake_at), if is_ours => Event::Due,
+        }
+    }
+
+    /// Whether no other node can have the room.
+    fn is_ours(&self) -> bool {
+        self.lease.as_ref().is_none_or(HeldLease::is_ours)
+    }
+
+    /// What is here is still dealt with here.
+    fn heed_wish(&mut self, mailbox: &mut Mailbox) {
+        self.leaving = self.lease.as_ref().is_some_and(HeldLease::is_wanted);
+        if self.leaving {
+            mailbox.gather();
         }
     }
 
@@ -175,13 +207,14 @@ impl Awake {
     fn takes_inputs(&self) -> bool {
         self.unsent.is_empty()
             && !self.destroyed
+            && self.is_ours()
             && self.ledger.waiting() < self.shared.tuning.waiting_max
             && self.asks.len() < self.shared.tuning.asks_max
     }
 
     async fn take_inputs(&mut self, mailbox: &mut Mailbox) -> Result<(), StoreError> {
-        if self.lease.as_ref().is_some_and(HeldLease::is_lost) && !self.ledger.is_flying() {
-            return Err(StoreError::new(StoreErrorKind::Conflict, "lease lost"));
+        if !self.is_ours() && !self.ledger.is_flying() {
+            return Err(StoreError::new(StoreErrorKind::Conflict, "the lease was not renewed in time"));
         }
         self.follow_policy();
         while self.takes_inputs() {
@@ -328,7 +361,8 @@ impl Awake {
             return false;
         }
         let stops = mailbox.is_closed() && mailbox.is_empty();
-        self.instance.is_vacant() || stops || self.is_unused()
+        let left = self.leaving && mailbox.is_drained();
+        self.instance.is_vacant() || stops || left || self.is_unused()
     }
 
     fn is_unused(&mut self) -> bool {
@@ -349,6 +383,14 @@ impl Awake {
         for refusal in causes.filter_map(|cause| cause.refusal(&task::try_later())) {
             self.unsent.send(Outbound::One(Box::new(refusal)));
         }
+    }
+}
+
+/// Waits until another node wants the room or has it; for ever if there is none.
+async fn contested(lease: &mut Option<HeldLease>) {
+    match lease {
+        Some(lease) => lease.contested().await,
+        None => std::future::pending().await,
     }
 }
 

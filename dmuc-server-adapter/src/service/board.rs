@@ -28,15 +28,29 @@ struct Rooms {
     by_creator: BTreeMap<String, u32>,
 }
 
+impl Rooms {
+    async fn count(policy: &ServicePolicy, storage: &dyn Storage) -> Result<Self, StoreError> {
+        let by_creator = storage.tally(policy.domain.as_str(), "creator").await?;
+        Ok(Self { all: by_creator.values().sum(), by_creator })
+    }
+}
+
+async fn count_shadows(
+    policy: &ServicePolicy,
+    storage: &dyn Storage,
+) -> Result<BTreeMap<String, u32>, StoreError> {
+    let mut shadows = storage.tally(policy.domain.as_str(), "firsthost").await?;
+    shadows.remove("");
+    Ok(shadows)
+}
+
 impl Board {
     /// Reads the rules and counts the rooms in the store.
     pub async fn read(mut policy: ServicePolicy, storage: &dyn Storage) -> Result<Self, StoreError> {
         let configured = policy.peers.clone();
         policy.peers = overlay(&configured, storage.rules().await?);
-        policy.shadows_here = storage.tally(policy.domain.as_str(), "firsthost").await?;
-        policy.shadows_here.remove("");
-        let by_creator = storage.tally(policy.domain.as_str(), "creator").await?;
-        let rooms = Rooms { all: by_creator.values().sum(), by_creator };
+        policy.shadows_here = count_shadows(&policy, storage).await?;
+        let rooms = Rooms::count(&policy, storage).await?;
         let current = watch::Sender::new(Arc::new(policy));
         Ok(Self { configured, current, rooms: Mutex::new(rooms) })
     }
@@ -65,6 +79,19 @@ impl Board {
             Err(error) => {
                 warn!(error = %super::chain(&error), "peer rules not read, the last ones stay in force");
             }
+        }
+    }
+
+    /// Counts the rooms in the store anew: other nodes make and end rooms, too.
+    pub async fn count(&self, storage: &dyn Storage) {
+        let policy = self.now();
+        let counted = tokio::try_join!(count_shadows(&policy, storage), Rooms::count(&policy, storage));
+        match counted {
+            Ok((shadows, rooms)) => {
+                self.current.send_modify(|policy| Arc::make_mut(policy).shadows_here = shadows);
+                *lock(&self.rooms) = rooms;
+            }
+            Err(error) => warn!(error = %super::chain(&error), "rooms not counted"),
         }
     }
 

@@ -38,6 +38,7 @@ mod open;
 mod retention;
 mod rooms;
 mod sessions;
+mod takeover;
 mod task;
 mod timers;
 mod tuning;
@@ -111,7 +112,7 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let runtime = Handle::current();
         let board = board::Board::read(policy, &*storage).await?;
-        let leases = leases::Leases::new(storage.clone(), tuning.node.clone(), tuning.lease_ttl);
+        let leases = leases::Leases::new(storage.clone(), &tuning.node, tuning.lease_ttl);
         let (token, ended) = mpsc::channel(1);
         let (committer, jobs) = mpsc::channel(tuning.group_max.max(1));
         let committing = runtime.spawn(committer::run(storage.clone(), jobs, tuning.group_max.max(1)));
@@ -138,7 +139,11 @@ impl Service {
         let keeping = runtime.spawn(leases.keep());
         let following = runtime.spawn(follow_rules(shared.clone()));
         let forgetting = runtime.spawn(retention::run(shared.clone()));
-        let background = [committing, keeping, following, forgetting].map(|task| task.abort_handle()).into();
+        let taking_over = runtime.spawn(takeover::run(shared.clone()));
+        let counting = runtime.spawn(count_rooms(shared.clone()));
+        let background = [committing, keeping, following, forgetting, taking_over, counting]
+            .map(|task| task.abort_handle())
+            .into();
         info!(domain = %shared.board.now().domain, "service started");
         Ok(Self { shared, ended: Mutex::new(Some(ended)), background })
     }
@@ -286,10 +291,23 @@ fn inadmissible(stanza: &Stanza, origin: &Origin, policy: &ServicePolicy) -> Opt
     }
 }
 
+/// Reads the rules whenever a node changes them; from time to time as well, as not every change is told.
 async fn follow_rules(shared: Arc<Shared>) {
     loop {
-        tokio::time::sleep(shared.tuning.peers_every).await;
+        let told = tokio::time::timeout(shared.tuning.peers_every, shared.storage.rules_changed()).await;
+        if let Ok(Err(error)) = told {
+            debug!(error = %chain(&error), "changes of rules are not told");
+            tokio::time::sleep(shared.tuning.peers_every).await;
+        }
         shared.board.refresh(&*shared.storage).await;
+    }
+}
+
+/// Counts the rooms from time to time; in between, each node knows of its own doings only.
+async fn count_rooms(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(shared.tuning.count_every).await;
+        shared.board.count(&*shared.storage).await;
     }
 }
 

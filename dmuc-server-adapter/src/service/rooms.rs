@@ -48,23 +48,37 @@ impl Rooms {
     /// Puts an input into a room's mailbox; the room is given a task if it has none.
     pub fn post(&self, shared: &Arc<Shared>, room: &Address, input: Input) -> Result<(), Refused> {
         let mut open = lock(&self.open);
-        let Some(token) = open.token.clone() else { return Err(Refused::Stopping) };
-        // A mailbox is closed under us only if its task panicked: the room starts again from its record.
-        let mailbox = open.mailboxes.get(room).filter(|mailbox| !mailbox.is_closed()).cloned();
-        let mailbox = match mailbox {
-            Some(mailbox) => mailbox,
-            None if open.mailboxes.len() >= self.rooms_max => return Err(Refused::Full),
-            None => {
-                let (mailbox, inputs) = mpsc::channel(self.mailbox_max + self.reserve());
-                open.mailboxes.insert(room.clone(), mailbox.clone());
-                shared.runtime.spawn(task::run(shared.clone(), room.clone(), Mailbox::new(inputs), token));
-                mailbox
-            }
-        };
+        let mailbox = self.mailbox(shared, &mut open, room)?;
         if mailbox.capacity() <= self.reserve() && !is_farewell(&input) {
             return Err(Refused::Full);
         }
         mailbox.try_send(input).map_err(|_| Refused::Full)
+    }
+
+    /// Has a room in memory although nothing has come for it.
+    pub fn rouse(&self, shared: &Arc<Shared>, room: &Address) -> Result<(), Refused> {
+        self.mailbox(shared, &mut lock(&self.open), room).map(drop)
+    }
+
+    /// The mailbox of a room; it is given one, and a task, if it has none.
+    fn mailbox(
+        &self,
+        shared: &Arc<Shared>,
+        open: &mut Open,
+        room: &Address,
+    ) -> Result<mpsc::Sender<Input>, Refused> {
+        let Some(token) = open.token.clone() else { return Err(Refused::Stopping) };
+        // A mailbox is closed under us only if its task panicked: the room starts again from its record.
+        if let Some(mailbox) = open.mailboxes.get(room).filter(|mailbox| !mailbox.is_closed()) {
+            return Ok(mailbox.clone());
+        }
+        if open.mailboxes.len() >= self.rooms_max {
+            return Err(Refused::Full);
+        }
+        let (mailbox, inputs) = mpsc::channel(self.mailbox_max + self.reserve());
+        open.mailboxes.insert(room.clone(), mailbox.clone());
+        shared.runtime.spawn(task::run(shared.clone(), room.clone(), Mailbox::new(inputs), token));
+        Ok(mailbox)
     }
 
     /// Places that only those who leave may take: a lost farewell would leave a ghost.
@@ -130,6 +144,11 @@ impl Mailbox {
         self.taken.extend(self.batch.drain(..));
     }
 
+    /// Receives whatever has come, without waiting.
+    pub fn gather(&mut self) {
+        self.taken.extend(std::iter::from_fn(|| self.arriving.try_recv().ok()));
+    }
+
     /// The next input of those received.
     pub fn take(&mut self) -> Option<Input> {
         self.taken.pop_front()
@@ -148,6 +167,11 @@ impl Mailbox {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.taken.is_empty() && self.arriving.is_empty()
+    }
+
+    /// Whether the service stops: nothing will come but what waits already.
+    pub fn is_ending(&self) -> bool {
+        self.arriving.is_closed()
     }
 
     /// Whether nothing will come any more.

@@ -1,12 +1,14 @@
 //! The task of one room: asleep, woken by an input, asleep again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dmuc_core::Address;
 use dmuc_core::io::Input;
 use dmuc_core::stanza::{Condition, StanzaError};
 use dmuc_core::storage::{StoreError, StoreErrorKind};
-use tracing::{error, warn};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, error, warn};
 
 use super::Shared;
 use super::awake::Awake;
@@ -14,31 +16,70 @@ use super::rooms::{Mailbox, Token};
 
 /// Runs a room until nothing waits for it.
 pub(super) async fn run(shared: Arc<Shared>, jid: Address, mut mailbox: Mailbox, _alive: Token) {
-    let mut owes = false;
-    while (owes && !mailbox.is_closed()) || !shared.rooms.retire(&jid, &mailbox) {
+    let mut contest = Contest::new(shared.tuning.lease_ttl);
+    loop {
         if mailbox.is_drained() {
-            wait(&shared, &mut mailbox, owes).await;
+            mailbox.gather();
         }
         match Awake::wake(&shared, &jid).await {
-            Ok(awake) => owes = awake.live(&mut mailbox).await,
-            Err(error) => refuse_all(&shared, &jid, &mut mailbox, &error),
+            Ok(awake) => {
+                contest.is_over();
+                let handed_over = awake.live(&mut mailbox).await;
+                if handed_over && !mailbox.is_empty() {
+                    // The other node first.
+                    contest.pause(&jid).await;
+                }
+            }
+            Err(error) if contest.goes_on(&error, &mailbox) => contest.pause(&jid).await,
+            Err(error) => {
+                contest.is_over();
+                refuse_all(&shared, &jid, &mut mailbox, &error);
+            }
+        }
+        if shared.rooms.retire(&jid, &mailbox) {
+            return;
         }
     }
 }
 
-/// Waits for an input; not for long if the room must do something without one.
-async fn wait(shared: &Shared, mailbox: &mut Mailbox, owes: bool) {
-    if owes {
-        // Either way the room is woken.
-        let _ = tokio::time::timeout(shared.tuning.retry_after, mailbox.fill()).await;
-    } else {
-        mailbox.fill().await;
+/// A room that another node has, while stanzas for it wait here. The other node learns of it by our tries, or is dead.
+struct Contest {
+    lease_ttl: Duration,
+    began: Option<Instant>,
+}
+
+impl Contest {
+    fn new(lease_ttl: Duration) -> Self {
+        Self { lease_ttl, began: None }
+    }
+
+    /// Whether to try again. Half a time to live more than the other's lease can last, for clocks that differ.
+    fn goes_on(&mut self, error: &StoreError, mailbox: &Mailbox) -> bool {
+        if error.kind != StoreErrorKind::Conflict || mailbox.is_empty() || mailbox.is_ending() {
+            return false;
+        }
+        self.began.get_or_insert_with(Instant::now).elapsed() < self.lease_ttl.mul_f64(1.5)
+    }
+
+    fn is_over(&mut self) {
+        self.began = None;
+    }
+
+    /// Until the next try; if the room was handed over, the other node tries in less.
+    async fn pause(&self, jid: &Address) {
+        debug!(room = %jid, "another node has the room, trying again");
+        let (handed_over, refused) = (self.lease_ttl / 10, self.lease_ttl / 20);
+        sleep(if self.began.is_none() { handed_over } else { refused }).await;
     }
 }
 
 /// A room that cannot be read is neither answered for nor created anew: that would hand it to a stranger.
 fn refuse_all(shared: &Shared, jid: &Address, mailbox: &mut Mailbox, error: &StoreError) {
+    if mailbox.is_empty() && error.kind == StoreErrorKind::Conflict {
+        return debug!(room = %jid, "another node was faster to take the room over");
+    }
     log_failure(shared, jid, "room not loaded", error);
+    mailbox.gather();
     for input in mailbox.take_all() {
         if let Input::Stanza(stanza) = input {
             shared.answer(stanza.error(&try_later()));

@@ -13,15 +13,22 @@ use dmuc_core::storage::{
     StoreErrorKind, Tombstone, card_field,
 };
 use dmuc_core::{Address, Millis};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 #[derive(Default)]
 struct Disk {
     addresses: BTreeMap<Address, RoomUid>,
     tombstones: BTreeMap<Address, Tombstone>,
     rooms: BTreeMap<RoomUid, (Found, Vec<LogEntry>)>,
-    leases: BTreeMap<RoomUid, (Lease, Option<String>)>,
+    leases: BTreeMap<RoomUid, Held>,
     rules: BTreeMap<String, PeerRule>,
+}
+
+struct Held {
+    lease: Lease,
+    /// None once it was given back.
+    node: Option<String>,
+    wanted: bool,
 }
 
 pub struct TestStore {
@@ -33,6 +40,7 @@ pub struct TestStore {
     pub down: AtomicBool,
     /// Commits of this room fail.
     pub cursed: Mutex<Option<Address>>,
+    ruled: Notify,
 }
 
 impl Default for TestStore {
@@ -43,6 +51,7 @@ impl Default for TestStore {
             gate: Semaphore::new(1),
             down: AtomicBool::new(false),
             cursed: Mutex::default(),
+            ruled: Notify::default(),
         }
     }
 }
@@ -82,20 +91,20 @@ impl TestStore {
 
     /// Leases that some node holds.
     pub fn leased(&self) -> usize {
-        self.disk.lock().unwrap().leases.values().filter(|(_, node)| node.is_some()).count()
+        self.disk.lock().unwrap().leases.values().filter(|held| held.node.is_some()).count()
     }
 
     /// Another node takes every room.
     pub fn steal(&self) {
-        for (lease, node) in self.disk.lock().unwrap().leases.values_mut() {
-            lease.fence += 1;
+        for Held { lease, node, .. } in self.disk.lock().unwrap().leases.values_mut() {
+            *lease = Lease { fence: lease.fence + 1, expires: Millis(u64::MAX), ..*lease };
             *node = Some("another".to_owned());
         }
     }
 
     /// The other node dies, and its leases expire.
     pub fn expire_stolen(&self) {
-        self.disk.lock().unwrap().leases.values_mut().for_each(|(_, node)| *node = None);
+        self.disk.lock().unwrap().leases.values_mut().for_each(|held| held.lease.expires = Millis(0));
     }
 
     async fn up(&self, operation: &'static str) -> Result<(), StoreError> {
@@ -109,7 +118,7 @@ impl TestStore {
     fn commit_one(&self, commit: &RoomCommit) -> Result<Revision, StoreError> {
         let mut disk = self.disk.lock().unwrap();
         let conflict = || StoreError::new(StoreErrorKind::Conflict, "commit");
-        let fence = disk.leases.get(&commit.lease.room).map(|(lease, _)| lease.fence);
+        let fence = disk.leases.get(&commit.lease.room).map(|held| held.lease.fence);
         let revision = disk.rooms.get(&commit.lease.room).map_or(Revision(0), |(found, _)| found.revision);
         if fence.is_none_or(|fence| fence > commit.lease.fence) || revision != commit.expected {
             return Err(conflict());
@@ -188,42 +197,46 @@ impl Room for TestStore {
         self.up("acquire").await?;
         let mut disk = self.disk.lock().unwrap();
         let expires = now.plus(ttl_ms);
-        let fresh = (Lease { room, fence: 0, expires }, None);
-        let (lease, holder) = disk.leases.entry(room).or_insert(fresh);
-        if holder.as_deref().is_some_and(|holder| holder != node) {
+        let fresh = Held { lease: Lease { room, fence: 0, expires }, node: None, wanted: false };
+        let held = disk.leases.entry(room).or_insert(fresh);
+        let is_anew = held.node.as_deref() != Some(node);
+        if is_anew && held.node.is_some() && held.lease.expires > now {
+            held.wanted = true;
             return Err(StoreError::new(StoreErrorKind::Conflict, "acquire"));
         }
-        *lease = Lease { fence: lease.fence + u64::from(holder.is_none()), expires, ..*lease };
-        *holder = Some(node.to_owned());
-        Ok(*lease)
+        let lease = Lease { fence: held.lease.fence + u64::from(is_anew), expires, ..held.lease };
+        *held = Held { lease, node: Some(node.to_owned()), wanted: false };
+        Ok(lease)
     }
 
     async fn renew(&self, leases: &[Lease], now: Millis, ttl_ms: u64) -> Vec<Result<Renewal, StoreError>> {
         if let Err(error) = self.up("renew").await {
             return error.for_all(leases.len());
         }
-        let disk = self.disk.lock().unwrap();
-        let renew = |lease: &Lease| match disk.leases.get(&lease.room) {
-            Some((held, Some(_))) if held.fence == lease.fence => {
-                Ok(Renewal { lease: Lease { expires: now.plus(ttl_ms), ..*lease }, wanted: false })
+        let mut disk = self.disk.lock().unwrap();
+        let renew = |lease: &Lease| match disk.leases.get_mut(&lease.room) {
+            Some(held) if held.node.is_some() && held.lease.fence == lease.fence => {
+                held.lease.expires = now.plus(ttl_ms);
+                Ok(Renewal { lease: held.lease, wanted: held.wanted })
             }
             _ => Err(StoreError::new(StoreErrorKind::Conflict, "renew")),
         };
         leases.iter().map(renew).collect()
     }
 
-    async fn abandoned(&self, _: &str, _: Millis, _: u32) -> Result<Vec<Address>, StoreError> {
-        Ok(Vec::new())
+    async fn abandoned(&self, _: &str, now: Millis, _: u32) -> Result<Vec<Address>, StoreError> {
+        let disk = self.disk.lock().unwrap();
+        let expired = |room: &RoomUid| {
+            disk.leases.get(room).is_some_and(|held| held.node.is_some() && held.lease.expires <= now)
+        };
+        Ok(disk.addresses.iter().filter(|(_, room)| expired(room)).map(|(jid, _)| jid.clone()).collect())
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.up("release").await?;
         let mut disk = self.disk.lock().unwrap();
-        if let Some((held, holder)) =
-            disk.leases.get_mut(&lease.room).filter(|(held, _)| held.fence == lease.fence)
-        {
-            (*held, *holder) = (*lease, None);
-        }
+        let held = disk.leases.get_mut(&lease.room).filter(|held| held.lease.fence == lease.fence);
+        held.into_iter().for_each(|held| held.node = None);
         Ok(())
     }
 
@@ -327,11 +340,18 @@ impl PeerPolicy for TestStore {
 
     async fn set_rule(&self, rule: &PeerRule) -> Result<(), StoreError> {
         self.disk.lock().unwrap().rules.insert(rule.domain.clone(), rule.clone());
+        self.ruled.notify_waiters();
         Ok(())
     }
 
     async fn drop_rule(&self, domain: &str) -> Result<(), StoreError> {
         self.disk.lock().unwrap().rules.remove(domain);
+        self.ruled.notify_waiters();
+        Ok(())
+    }
+
+    async fn rules_changed(&self) -> Result<(), StoreError> {
+        self.ruled.notified().await;
         Ok(())
     }
 }

@@ -18,7 +18,8 @@ use super::{Component, Log, Settings, StoreUrl};
 
 /// Reads all sections; `None` if there is no service without what is missing, which is among the mistakes.
 pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
-    let policy = read_service(document.section("service"));
+    let mut tuning = Tuning::default();
+    let policy = read_service(document.section("service"), &mut tuning);
     // The rest is read all the same, for its mistakes.
     let placeholder = || ServicePolicy::new(&Address::parse("service.invalid").expect("a literal domain"));
     let complete = policy.is_some();
@@ -26,7 +27,6 @@ pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     let component = read_component(document.section("component"));
     let (store, store_options) = read_store(document.section("store"));
     let log = read_log(document.section("log"));
-    let mut tuning = Tuning::default();
     let (wire, stop_within) = read_limits(document.section("limits"), &mut policy, &mut tuning);
     policy.rates = read_rates(document.section("rates"));
     policy.contacts = read_contacts(document.section("contact"));
@@ -37,7 +37,9 @@ pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     Some(Settings { policy, tuning, component, store, store_options, log, wire, stop_within, warnings })
 }
 
-fn read_service(mut section: Section<'_, '_>) -> Option<ServicePolicy> {
+fn read_service(mut section: Section<'_, '_>, tuning: &mut Tuning) -> Option<ServicePolicy> {
+    let machine = || gethostname::gethostname().to_string_lossy().into_owned();
+    tuning.node = section.checked("node", |name: String| Ok(name)).unwrap_or_else(machine);
     if !section.has("domain") {
         section.missing("domain", "missing: the domain of the service, as \"chat.example.org\"");
     }
