@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::container::Image;
 use crate::reaper;
 use crate::requirements::is_strict;
-use crate::{PostgresServer, container};
+use crate::{PostgresServer, RedisCluster, RedisServer, container};
 
 const POSTGRES: Image = Image {
     image_variable: "DMUC_TEST_POSTGRES_IMAGE",
@@ -18,6 +18,18 @@ const POSTGRES: Image = Image {
     command: &["postgres", "-c", "fsync=off", "-c", "max_connections=500"],
     probe: &["pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres"],
 };
+
+const REDIS: Image = Image {
+    image_variable: "DMUC_TEST_REDIS_IMAGE",
+    image: "redis:7",
+    port: 6379,
+    ready: "Ready to accept connections",
+    environment: &[],
+    command: &["redis-server", "--save", ""],
+};
+
+/// What is kept in memory alone is enough for tests of what a store does while its server runs.
+const IN_MEMORY: [(&str, &str); 1] = [("appendonly", "no")];
 
 /// The URL of a PostgreSQL database in which tests may make schemas. Nothing, said on standard error, if there is none.
 ///
@@ -38,6 +50,45 @@ fn local_postgres() -> Option<String> {
     reaper::at_end(&server.end());
     let url = server.url();
     forget(server);
+    Some(url)
+}
+
+/// The URL of a Redis server, of which a test uses keys with a prefix of its own. Nothing, said on standard error, if
+/// there is none.
+///
+/// # Panics
+/// When there is none and nothing may be skipped.
+pub fn redis() -> Option<&'static str> {
+    static URL: OnceLock<Option<String>> = OnceLock::new();
+    let url = URL.get_or_init(|| {
+        let container = || Some(format!("redis://{}", container::start(&REDIS)?));
+        find("Redis", "DMUC_TEST_REDIS", container, local_redis)
+    });
+    url.as_deref()
+}
+
+/// The URL of a cluster of Redis servers, used likewise.
+///
+/// # Panics
+/// When there is none and nothing may be skipped.
+pub fn redis_cluster() -> Option<&'static str> {
+    static URL: OnceLock<Option<String>> = OnceLock::new();
+    URL.get_or_init(|| find("a Redis cluster", "DMUC_TEST_REDIS_CLUSTER", || None, local_cluster)).as_deref()
+}
+
+fn local_redis() -> Option<String> {
+    let server = RedisServer::start(&IN_MEMORY)?;
+    reaper::at_end(&server.end());
+    let url = server.url();
+    forget(server);
+    Some(url)
+}
+
+fn local_cluster() -> Option<String> {
+    let cluster = RedisCluster::start(&IN_MEMORY)?;
+    reaper::at_end(&cluster.end());
+    let url = cluster.url();
+    forget(cluster);
     Some(url)
 }
 

@@ -309,6 +309,13 @@ pub fn card_field(card: &str, field: &str) -> String {
     text.unwrap_or_default().to_owned()
 }
 
+/// Whether a card is that of a public room. For [`Room::directory`].
+#[must_use]
+pub fn card_is_public(card: &str) -> bool {
+    let card: Option<serde_json::Value> = serde_json::from_str(card).ok();
+    card.is_some_and(|card| card["public"] == true)
+}
+
 /// What one origin's log holds here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frontier {

@@ -10,7 +10,7 @@ use dmuc_core::storage::{MemoryStore, Transfer};
 #[non_exhaustive]
 pub enum OpenError {
     /// The URL has no scheme of a store.
-    #[error("not the URL of a store: expected `sqlite:FILE`, `postgres://HOST/DATABASE` or `memory:`{}", hint(.0))]
+    #[error("not the URL of a store: expected `sqlite:FILE`, `postgres://HOST/DATABASE`, `redis://HOST` or `memory:`{}", hint(.0))]
     Malformed(
         /// What stands before the first colon, if anything does.
         Option<String>,
@@ -41,6 +41,9 @@ pub struct StoreOptions {
     pub connect_timeout: Duration,
     /// How long a statement may take before it is given up.
     pub statement_timeout: Duration,
+    /// Whether a server that may lose what it has acknowledged is refused, or used with a warning. Not every store leaves
+    /// the choice.
+    pub strict_durability: bool,
     /// Whether a file that is not there is made. Where a store is only read, its name is wrong then.
     pub create: bool,
 }
@@ -51,6 +54,7 @@ impl Default for StoreOptions {
             connections: 8,
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
+            strict_durability: false,
             create: true,
         }
     }
@@ -63,7 +67,12 @@ enum Backend {
     Sqlite,
     #[cfg(feature = "postgres")]
     Postgres,
+    #[cfg(feature = "redis")]
+    Redis,
 }
+
+/// The schemes of Redis and Valkey.
+const REDIS: [&str; 6] = ["redis", "rediss", "redis+cluster", "rediss+cluster", "valkey", "valkeys"];
 
 fn backend(url: &str) -> Result<Backend, OpenError> {
     let missing = |scheme, feature| Err(OpenError::NotBuiltIn { scheme, feature });
@@ -77,7 +86,10 @@ fn backend(url: &str) -> Result<Backend, OpenError> {
         Some(("postgres" | "postgresql", _)) => Ok(Backend::Postgres),
         #[cfg(not(feature = "postgres"))]
         Some(("postgres" | "postgresql", _)) => missing("postgres", "postgres"),
-        Some(("redis" | "rediss", _)) => missing("redis", "redis"),
+        #[cfg(feature = "redis")]
+        Some((scheme, _)) if REDIS.contains(&scheme) => Ok(Backend::Redis),
+        #[cfg(not(feature = "redis"))]
+        Some((scheme, _)) if REDIS.contains(&scheme) => missing("redis", "redis"),
         Some((scheme, _)) => Err(OpenError::Malformed(Some(scheme.to_owned()))),
         None => Err(OpenError::Malformed(None)),
     }
@@ -99,13 +111,13 @@ pub async fn open_storage(url: &str) -> Result<Arc<dyn Transfer>, OpenError> {
     open_storage_with(url, &StoreOptions::default()).await
 }
 
-/// Opens the store of a URL: `sqlite:FILE` (feature `sqlite`), `postgres://HOST/DATABASE` (feature `postgres`), or
-/// `memory:`, which forgets everything at the end. What comes is a [`Storage`](dmuc_core::storage::Storage) too.
+/// Opens the store of a URL: `sqlite:FILE` (feature `sqlite`), `postgres://HOST/DATABASE` (feature `postgres`),
+/// `redis://HOST` or `redis+cluster://HOST,HOST` (feature `redis`), or `memory:`, which forgets everything at the end. What comes is a [`Storage`](dmuc_core::storage::Storage) too.
 ///
 /// # Errors
 /// [`OpenError`].
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "redis")),
     allow(unused_variables, reason = "no other backend has options")
 )]
 pub async fn open_storage_with(url: &str, options: &StoreOptions) -> Result<Arc<dyn Transfer>, OpenError> {
@@ -124,10 +136,20 @@ pub async fn open_storage_with(url: &str, options: &StoreOptions) -> Result<Arc<
             };
             opened(dmuc_store_postgres::PostgresStore::open(url, &options).await)
         }
+        #[cfg(feature = "redis")]
+        Backend::Redis => {
+            use dmuc_store_redis::{Durability, Options, RedisStore};
+            let options = Options {
+                durability: if options.strict_durability { Durability::Strict } else { Durability::Warn },
+                connect_timeout: options.connect_timeout,
+                answer_timeout: options.statement_timeout,
+            };
+            opened(RedisStore::open(url, &options).await)
+        }
     }
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 fn opened<S, E>(store: Result<S, E>) -> Result<Arc<dyn Transfer>, OpenError>
 where
     S: Transfer + 'static,

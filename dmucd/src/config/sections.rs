@@ -104,8 +104,14 @@ fn read_component(mut section: Section<'_, '_>) -> Option<Component> {
 fn read_store(mut section: Section<'_, '_>) -> (StoreUrl, StoreOptions) {
     let check = |url: String| check_store_url(&url).map(|()| url).map_err(|error| error.to_string());
     let url = section.checked("url", check).unwrap_or_else(|| "sqlite:dmuc.db".to_owned());
+    let strict = |durability: String| match durability.as_str() {
+        "strict" => Ok(true),
+        "warn" => Ok(false),
+        _ => Err("neither \"strict\" nor \"warn\"".to_owned()),
+    };
     let defaults = StoreOptions::default();
     let options = StoreOptions {
+        strict_durability: section.checked("durability", strict).unwrap_or(defaults.strict_durability),
         connections: count(&mut section, "connections", 1, defaults.connections),
         connect_timeout: seconds(&mut section, "connect-seconds", 1, defaults.connect_timeout),
         statement_timeout: seconds(&mut section, "statement-seconds", 1, defaults.statement_timeout),

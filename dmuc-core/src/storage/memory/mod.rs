@@ -14,7 +14,7 @@ use self::logs::Logs;
 use super::{
     ArchiveQuery, Change, Directory, DirectoryPage, Entry, Found, Frontier, HistoryStore, Lease, Listed,
     LogEntry, Page, PeerPolicy, Recent, Renewal, Revision, Room, RoomCommit, RoomUid, StoreError,
-    StoreErrorKind, Tombstone, card_field,
+    StoreErrorKind, Tombstone, card_field, card_is_public,
 };
 use crate::address::Address;
 use crate::clock::Millis;
@@ -135,8 +135,7 @@ impl State {
 
     fn note_card(&mut self, uid: RoomUid, key: &str, card: Option<&String>) {
         let Some(room) = self.rooms.get(&uid).filter(|_| key == "card") else { return };
-        let card = card.and_then(|card| serde_json::from_str::<serde_json::Value>(card).ok());
-        if card.is_some_and(|card| card["public"] == true) {
+        if card.is_some_and(|card| card_is_public(card)) {
             self.public.insert(room.jid.clone());
         } else {
             self.public.remove(&room.jid);
