@@ -26,6 +26,7 @@ const REDIS: Image = Image {
     ready: "Ready to accept connections",
     environment: &[],
     command: &["redis-server", "--save", ""],
+    probe: &["redis-cli", "ping"],
 };
 
 /// What is kept in memory alone is enough for tests of what a store does while its server runs.
