@@ -147,7 +147,7 @@ impl HeldLease {
     /// Waits until the room is wanted elsewhere or lost; each is told once.
     pub async fn contested(&mut self) {
         if self.claim.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -74,22 +74,26 @@ enum Backend {
 /// The schemes of Redis and Valkey.
 const REDIS: [&str; 6] = ["redis", "rediss", "redis+cluster", "rediss+cluster", "valkey", "valkeys"];
 
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "redis")))]
+fn missing(feature: &'static str) -> Result<Backend, OpenError> {
+    Err(OpenError::NotBuiltIn { scheme: feature, feature })
+}
+
 fn backend(url: &str) -> Result<Backend, OpenError> {
-    let missing = |scheme, feature| Err(OpenError::NotBuiltIn { scheme, feature });
     match url.split_once(':') {
         Some(("memory", _)) => Ok(Backend::Memory),
         #[cfg(feature = "sqlite")]
         Some(("sqlite", _)) => Ok(Backend::Sqlite),
         #[cfg(not(feature = "sqlite"))]
-        Some(("sqlite", _)) => missing("sqlite", "sqlite"),
+        Some(("sqlite", _)) => missing("sqlite"),
         #[cfg(feature = "postgres")]
         Some(("postgres" | "postgresql", _)) => Ok(Backend::Postgres),
         #[cfg(not(feature = "postgres"))]
-        Some(("postgres" | "postgresql", _)) => missing("postgres", "postgres"),
+        Some(("postgres" | "postgresql", _)) => missing("postgres"),
         #[cfg(feature = "redis")]
         Some((scheme, _)) if REDIS.contains(&scheme) => Ok(Backend::Redis),
         #[cfg(not(feature = "redis"))]
-        Some((scheme, _)) if REDIS.contains(&scheme) => missing("redis", "redis"),
+        Some((scheme, _)) if REDIS.contains(&scheme) => missing("redis"),
         Some((scheme, _)) => Err(OpenError::Malformed(Some(scheme.to_owned()))),
         None => Err(OpenError::Malformed(None)),
     }
