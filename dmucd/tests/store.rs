@@ -121,7 +121,13 @@ async fn a_killed_copy_is_taken_up_by_the_same_command() {
     assert!(killed > 0, "the copy was never killed in the middle");
     let (code, said) = run(&copy);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains(&format!("copied and compared: {ROOMS} rooms, {} messages", ROOMS * u128::from(ENTRIES))), "{said}");
+    assert!(
+        said.contains(&format!(
+            "copied and compared: {ROOMS} rooms, {} messages",
+            ROOMS * u128::from(ENTRIES)
+        )),
+        "{said}"
+    );
     assert_eq!(export(&from), export(&to));
 }
 
