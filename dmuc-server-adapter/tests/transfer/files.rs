@@ -1,5 +1,6 @@
 //! To a file and from it.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use dmuc_server_adapter::transfer::{Target, TransferError, import};
@@ -67,4 +68,15 @@ async fn damage_is_found_before_anything_is_written() {
     refused(&swapped.concat().concat(), "out of order").await;
     let entry = at("{\"entry\"");
     refused(&[&lines[..room], &lines[entry..]].concat().concat(), "out of place").await;
+}
+
+#[tokio::test]
+async fn every_kind_of_line_is_documented() {
+    let (text, _) = exported(&full(Stores::new().memory().await).await).await;
+    let documentation = include_str!("../../../docs/store-format.md");
+    let rows = documentation.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let documented: BTreeSet<&str> = rows.map(|(key, _)| key).collect();
+    let written: BTreeSet<&str> = text.lines().map(|line| line.split('"').nth(1).unwrap()).collect();
+    assert_eq!(written.len(), 8);
+    assert!(documented.is_superset(&written), "{written:?}");
 }
