@@ -1,6 +1,8 @@
 //! Stores with something in them.
 
 use std::sync::Arc;
+#[cfg(feature = "postgres")]
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dmuc_core::clock::Hlc;
@@ -31,11 +33,18 @@ pub const MANY: u64 = 3000;
 pub struct Stores {
     dir: TempDir,
     made: AtomicU64,
+    #[cfg(feature = "postgres")]
+    schemas: Mutex<Vec<crate::schema::Schema>>,
 }
 
 impl Stores {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), made: AtomicU64::new(0) }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            made: AtomicU64::new(0),
+            #[cfg(feature = "postgres")]
+            schemas: Mutex::default(),
+        }
     }
 
     pub async fn memory(&self) -> Store {
@@ -45,6 +54,15 @@ impl Stores {
     pub async fn sqlite(&self) -> Store {
         let n = self.made.fetch_add(1, Ordering::Relaxed);
         open_storage(&format!("sqlite:{}", self.dir.path().join(format!("{n}.db")).display())).await.unwrap()
+    }
+
+    /// None, if there is no server.
+    #[cfg(feature = "postgres")]
+    pub async fn postgres(&self) -> Option<Store> {
+        let schema = crate::schema::Schema::new(dmuc_test_servers::postgres()?).await;
+        let store = open_storage(&schema.url()).await.unwrap();
+        self.schemas.lock().unwrap().push(schema);
+        Some(store)
     }
 }
 
