@@ -34,7 +34,7 @@ pub struct Stores {
     dir: TempDir,
     made: AtomicU64,
     #[cfg(feature = "postgres")]
-    schemas: Mutex<Vec<crate::schema::Schema>>,
+    schemas: Mutex<Vec<dmuc_test_servers::Schema>>,
 }
 
 impl Stores {
@@ -59,10 +59,17 @@ impl Stores {
     /// None, if there is no server.
     #[cfg(feature = "postgres")]
     pub async fn postgres(&self) -> Option<Store> {
-        let schema = crate::schema::Schema::new(dmuc_test_servers::postgres()?).await;
+        let schema = dmuc_test_servers::Schema::new(dmuc_test_servers::postgres()?).await;
         let store = open_storage(&schema.url()).await.unwrap();
         self.schemas.lock().unwrap().push(schema);
         Some(store)
+    }
+
+    /// Under a prefix of its own; none, if there is no server.
+    #[cfg(feature = "redis")]
+    pub async fn redis(&self) -> Option<Store> {
+        let url = format!("{}?prefix={}:", dmuc_test_servers::redis()?, Uuid::new_v4().simple());
+        Some(open_storage(&url).await.unwrap())
     }
 }
 

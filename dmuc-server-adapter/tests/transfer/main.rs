@@ -8,9 +8,3 @@ mod files;
 mod fixture;
 mod moves;
 mod round;
-#[cfg(feature = "postgres")]
-#[path = "../../../dmuc-store-postgres/tests/common/schema.rs"]
-mod schema;
-#[cfg(feature = "postgres")]
-#[path = "../../../dmuc-store-postgres/tests/common/sql.rs"]
-mod sql;

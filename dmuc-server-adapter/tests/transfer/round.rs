@@ -25,6 +25,8 @@ async fn every(stores: &Stores) -> Vec<Store> {
     let mut every = vec![stores.sqlite().await];
     #[cfg(feature = "postgres")]
     every.extend(stores.postgres().await);
+    #[cfg(feature = "redis")]
+    every.extend(stores.redis().await);
     every.push(stores.memory().await);
     every
 }

@@ -1,6 +1,7 @@
 //! What backends can do by themselves, with rows of the same content.
 
 mod postgres;
+mod redis;
 mod sqlite;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ pub struct Row {
     pub json: String,
 }
 
-/// A table without indexes.
+/// A table or streams, without indexes.
 #[async_trait]
 pub trait Limit: Send {
     /// Inserts rows in one durable transaction, in as few messages to the backend as it allows.
@@ -31,6 +32,7 @@ pub async fn open(url: &str) -> Result<Box<dyn Limit>, Failure> {
     match url.split_once(':') {
         Some(("sqlite", file)) => Ok(Box::new(sqlite::Table::open(file).await?)),
         Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::Table::open(url).await?)),
-        _ => Err("only sqlite: and postgres: can be measured".into()),
+        Some(("redis" | "rediss" | "valkey", _)) => Ok(Box::new(redis::Stream::open(url).await?)),
+        _ => Err("only sqlite:, postgres: and redis: can be measured".into()),
     }
 }
