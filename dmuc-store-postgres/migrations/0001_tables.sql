@@ -87,13 +87,15 @@ CREATE TABLE chapters (
 ) WITH (fillfactor = 70);
 
 -- Up to where each log is held without a hole, from low on; kept so that waking a room reads no log. When every entry
--- of a log has expired, low is top + 1 and digest that of the entry at top; otherwise the entry itself has it.
+-- of a log has expired, low is top + 1 and digest that of the entry at top; otherwise the entry itself has it. `highest` is
+-- above top while there are entries behind a hole.
 CREATE TABLE frontiers (
     uid         uuid NOT NULL,
     origin      text COLLATE "C" NOT NULL,
     incarnation bigint NOT NULL,
     low         bigint NOT NULL,
     top         bigint NOT NULL,
+    highest     bigint NOT NULL,
     digest      uuid,
     PRIMARY KEY (uid, origin, incarnation)
 ) WITH (fillfactor = 70);

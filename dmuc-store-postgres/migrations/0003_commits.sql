@@ -75,14 +75,9 @@ BEGIN
         IF entry_uids <> '{}' THEN
             SELECT array_agg(rooms.arrivals - entry.rest ORDER BY entry.nth) INTO entry_places
             FROM unnest(entry_uids, entry_rests) WITH ORDINALITY AS entry (uid, rest, nth) JOIN rooms USING (uid);
-            found := add_entries(
+            PERFORM add_entries(
                 entry_uids, entry_places, entry_origins, entry_incarnations, entry_seqs, entry_hlcs, entry_ids,
                 entry_nicks, entry_oids, entry_sizes, entry_hidden, entry_digests, entry_events, entry_contents);
-            refused := refused || found;
-            reasons := reasons || array_fill('id'::text, ARRAY[cardinality(found)]);
-            IF refused <> '{}' THEN
-                RAISE EXCEPTION USING ERRCODE = 'DM001';
-            END IF;
         END IF;
         IF destroyed <> '{}' THEN
             PERFORM destroy_rooms(destroyed);
@@ -90,8 +85,15 @@ BEGIN
         IF stones <> '{}' THEN
             PERFORM put_tombstones(stone_jids, stone_domains, stone_until, stones);
         END IF;
-    EXCEPTION WHEN SQLSTATE 'DM001' THEN
-        NULL;
+    EXCEPTION
+        WHEN SQLSTATE 'DM001' THEN
+            NULL;
+        WHEN unique_violation THEN
+            refused := ids_elsewhere(entry_uids, entry_origins, entry_incarnations, entry_seqs, entry_ids);
+            reasons := array_fill('id'::text, ARRAY[cardinality(refused)]);
+            IF refused = '{}' THEN
+                RAISE;
+            END IF;
     END;
 END
 $$;
@@ -168,9 +170,12 @@ BEGIN
     ON CONFLICT (uid) DO UPDATE SET arrivals = held.arrivals + excluded.arrivals
     RETURNING arrivals INTO reserved;
     SELECT array_agg(reserved - rest ORDER BY nth) INTO places FROM unnest(rests) WITH ORDINALITY AS entry (rest, nth);
-    RETURN add_entries(
+    PERFORM add_entries(
         array_fill(room, ARRAY[cardinality(seqs)]), places, origins, incarnations, seqs, hlcs, ids, nicks, oids, sizes,
-        hidden, digests, events, contents) = '{}';
+        hidden, digests, events, contents);
+    RETURN true;
+EXCEPTION WHEN unique_violation THEN
+    RETURN false;
 END
 $$;
 
@@ -226,7 +231,7 @@ BEGIN
         SELECT seq INTO lowest FROM log
         WHERE uid = room AND origin = gone.origin AND incarnation = gone.incarnation ORDER BY seq LIMIT 1;
         IF lowest IS NULL THEN
-            UPDATE frontiers AS held SET low = held.top + 1, digest = (
+            UPDATE frontiers AS held SET low = held.top + 1, highest = held.top, digest = (
                 SELECT g.digest FROM unnest(origins, incarnations, seqs, digests) AS g (origin, incarnation, seq, digest)
                 WHERE g.origin = held.origin AND g.incarnation = held.incarnation AND g.seq = held.top)
             WHERE uid = room AND origin = gone.origin AND incarnation = gone.incarnation;

@@ -68,8 +68,10 @@ impl Transfer for PostgresStore {
         let digests: Vec<Option<Uuid>> =
             ended.iter().map(|log| log.digest.map(|digest| Uuid::from_bytes(digest.0))).collect();
         let statement = sqlx::query(
-            "INSERT INTO frontiers (uid, origin, incarnation, low, top, digest) \
-             SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[]) \
+            "INSERT INTO frontiers (uid, origin, incarnation, low, top, highest, digest) \
+             SELECT $1, origin, incarnation, low, top, top, digest \
+             FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[]) \
+               AS ended (origin, incarnation, low, top, digest) \
              ON CONFLICT DO NOTHING",
         );
         let statement = statement.bind(room.0).bind(origins).bind(incarnations);

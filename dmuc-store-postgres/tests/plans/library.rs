@@ -69,7 +69,7 @@ const MULTIPLY: &str = "\
     INSERT INTO chapters
     SELECT uid, arrival / 1024, count(*), min(hlc), max(hlc) FROM log GROUP BY 1, 2
     ON CONFLICT (uid, chapter) DO UPDATE SET shown = excluded.shown, first = excluded.first, last = excluded.last;
-    UPDATE frontiers SET top = arrivals FROM rooms WHERE rooms.uid = frontiers.uid;
+    UPDATE frontiers SET top = arrivals, highest = arrivals FROM rooms WHERE rooms.uid = frontiers.uid;
     ANALYZE;";
 
 /// The id of message `n`, as PostgreSQL makes it in [`MULTIPLY`].
