@@ -3,7 +3,7 @@
 //! A [`World`] is three sites. Each has a chat server of its own (Prosody or ejabberd) on a loopback address of
 //! its own, with a [`Dmucd`] as its component; between each two sites stand counting and cutting [`links`](link), and
 //! real [`Client`]s log in anywhere. `DMUC_TEST_STORE` says in what the daemons keep
-//! their rooms: `sqlite` or `postgres`. Everything lives in temporary directories and is ended by process id on drop; the
+//! their rooms: `sqlite`, `postgres` or `redis`. Everything lives in temporary directories and is ended by process id on drop; the
 //! logs are printed when a test fails.
 
 mod client;

@@ -1,6 +1,7 @@
 //! Where a daemon under test keeps its rooms: `DMUC_TEST_STORE` says of which kind.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dmuc_test_servers::Schema;
 
@@ -11,6 +12,8 @@ pub enum Store {
     Sqlite(String),
     /// A schema of its own: `postgres`.
     Postgres(Schema),
+    /// Keys under a prefix of its own: `redis`. They go with the server.
+    Redis(String),
 }
 
 impl Store {
@@ -26,7 +29,11 @@ impl Store {
                 let server = dmuc_test_servers::postgres();
                 Self::Postgres(Schema::blocking(server.expect("DMUC_TEST_STORE asks for PostgreSQL")))
             }
-            Ok(other) => panic!("DMUC_TEST_STORE is {other}, and may be sqlite or postgres"),
+            Ok("redis") => {
+                let server = dmuc_test_servers::redis().expect("DMUC_TEST_STORE asks for Redis");
+                Self::Redis(format!("{server}?prefix={}:", unique()))
+            }
+            Ok(other) => panic!("DMUC_TEST_STORE is {other}, and may be sqlite, postgres or redis"),
         }
     }
 
@@ -34,8 +41,14 @@ impl Store {
     #[must_use]
     pub fn url(&self) -> String {
         match self {
-            Self::Sqlite(url) => url.clone(),
+            Self::Sqlite(url) | Self::Redis(url) => url.clone(),
             Self::Postgres(schema) => schema.url(),
         }
     }
+}
+
+/// A name that no other store of the server has.
+fn unique() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}", std::process::id(), now.as_nanos())
 }
