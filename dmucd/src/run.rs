@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use dmuc_core::storage::{Storage, StoreError};
-use dmuc_server_adapter::host::{ComponentConfig, ComponentHost};
+use dmuc_server_adapter::host::{BalancedHost, ComponentConfig, ComponentHost, Host, Sharing};
+use dmuc_server_adapter::module::MucModule;
 use dmuc_server_adapter::service::{OpenError, Service, open_storage_with};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -47,11 +49,11 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
     let stop_within = settings.stop_within;
-    let host = ComponentHost::new(component(&settings));
-    let service = Arc::new(Service::start(storage, host.clone(), settings.policy, settings.tuning).await?);
+    let way = Way::of(&settings, &storage);
+    let service = Arc::new(Service::start(storage, way.host(), settings.policy, settings.tuning).await?);
     let (disconnect, told) = oneshot::channel::<()>();
     let told = async move { drop(told.await) };
-    let connection = tokio::spawn(host.run(service.clone(), told));
+    let connection = way.open(service.clone(), told);
     tokio::select! {
         () = stop => {}
         () = service.stop_asked() => info!("an administrator ends the service"),
@@ -62,6 +64,41 @@ pub async fn serve(
     drop(disconnect);
     let disconnected = timeout(stop_within, connection).await;
     finished.and(disconnected.map(drop)).map_err(|_| RunError::Unfinished)
+}
+
+/// How the server is reached.
+enum Way {
+    Alone(Arc<ComponentHost>),
+    WithOthers(Arc<BalancedHost>),
+}
+
+impl Way {
+    fn of(settings: &Settings, storage: &Arc<dyn Storage>) -> Self {
+        let Some(connections) = settings.component.connections else {
+            return Self::Alone(ComponentHost::new(component(settings)));
+        };
+        let (node, ttl) = (settings.tuning.node.clone(), settings.tuning.lease_ttl / 2);
+        let sharing = Sharing { connections, node, ttl };
+        Self::WithOthers(BalancedHost::new(component(settings), storage.clone(), sharing))
+    }
+
+    fn host(&self) -> Arc<dyn Host> {
+        match self {
+            Self::Alone(host) => host.clone(),
+            Self::WithOthers(host) => host.clone(),
+        }
+    }
+
+    fn open(
+        self,
+        module: Arc<dyn MucModule>,
+        told: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        match self {
+            Self::Alone(host) => tokio::spawn(host.run(module, told)),
+            Self::WithOthers(host) => tokio::spawn(host.run(module, told)),
+        }
+    }
 }
 
 fn component(settings: &Settings) -> ComponentConfig {

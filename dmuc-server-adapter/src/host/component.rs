@@ -11,7 +11,7 @@ use dmuc_core::stanza::Outbound;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::retry::Backoff;
@@ -88,6 +88,9 @@ pub enum LinkError {
     /// The host ended the connection.
     #[error("closed by the host")]
     Closed,
+    /// It was given up by [`ComponentHost::reconnect`].
+    #[error("given up")]
+    GivenUp,
     /// The host said something that has no place in a component's stream.
     #[error("the host does not speak XEP-0114")]
     Protocol,
@@ -131,6 +134,7 @@ pub struct ComponentHost {
     config: ComponentConfig,
     writer: Writer,
     status: watch::Sender<Status>,
+    given_up: Notify,
 }
 
 /// How long the last words to a host may take.
@@ -143,13 +147,19 @@ impl ComponentHost {
     #[must_use]
     pub fn new(config: ComponentConfig) -> Arc<Self> {
         let writer = Writer::new(config.away_bytes_max, config.stanza_bytes_max);
-        Arc::new(Self { config, writer, status: watch::Sender::new(Status::Disconnected(None)) })
+        let status = watch::Sender::new(Status::Disconnected(None));
+        Arc::new(Self { config, writer, status, given_up: Notify::new() })
     }
 
     /// Follows the state of the connection.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
+    }
+
+    /// Gives the present connection up, if there is one, for another to be made.
+    pub fn reconnect(&self) {
+        self.given_up.notify_waiters();
     }
 
     /// Stays connected, handing what comes in to `module`, until `shutdown` resolves; then sends what waits, ends the
@@ -266,6 +276,7 @@ impl ComponentHost {
                 Ended::Failed(error) => Err(error.into()),
             },
             error = self.receive(connection, module) => Err(error),
+            () = self.given_up.notified() => Err(LinkError::GivenUp),
             () = self.keep_alive() => pending().await,
         }
     }

@@ -1,12 +1,15 @@
 //! The server around a MUC service.
 //!
 //! [`ComponentHost`] reaches any XMPP server as its external component; [`Acceptor`] is the other end of that
-//! protocol. [`Router`] is for a Rust server that has us in its own process.
+//! protocol; [`BalancedHost`] shares such connections with other processes. [`Router`] is for a Rust server that has us
+//! in its own process.
 
 mod acceptor;
+mod balanced;
 mod c2s;
 mod component;
 mod in_process;
+mod places;
 mod retry;
 mod sasl;
 mod secret;
@@ -16,6 +19,7 @@ use async_trait::async_trait;
 use dmuc_core::stanza::Outbound;
 
 pub use acceptor::{Acceptor, ComponentSink};
+pub use balanced::{BalancedHost, Sharing};
 pub use component::{ComponentConfig, ComponentHost, LinkError, Status};
 pub use in_process::{Cut, InProcessHost, Link, Router, Tap};
 pub use retry::Retry;

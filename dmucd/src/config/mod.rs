@@ -51,6 +51,8 @@ pub struct Component {
     pub port: u16,
     /// The shared secret.
     pub secret: Secret,
+    /// Over how many connections the server spreads the domain, if other processes have some of them.
+    pub connections: Option<usize>,
 }
 
 /// How and how much is logged.

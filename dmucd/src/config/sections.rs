@@ -16,6 +16,9 @@ use super::document::Document;
 use super::section::Section;
 use super::{Component, Log, Settings, StoreUrl};
 
+/// ejabberd takes no more either.
+const CONNECTIONS_MAX: usize = 1000;
+
 /// Reads all sections; `None` if there is no service without what is missing, which is among the mistakes.
 pub(super) fn read(document: &mut Document<'_>) -> Option<Settings> {
     let mut tuning = Tuning::default();
@@ -97,8 +100,12 @@ fn read_component(mut section: Section<'_, '_>) -> Option<Component> {
         (false, false) => section.missing("secret", "missing: give `secret` or `secret-file`"),
         _ => {}
     }
+    let connections = section.checked("connections", |count: usize| match count {
+        1..=CONNECTIONS_MAX => Ok(count),
+        _ => Err(format!("must be from 1 to {CONNECTIONS_MAX}")),
+    });
     section.finish();
-    Some(Component { host, port: port.unwrap_or(5347), secret: secret.or(from_file)? })
+    Some(Component { host, port: port.unwrap_or(5347), secret: secret.or(from_file)?, connections })
 }
 
 fn read_store(mut section: Section<'_, '_>) -> (StoreUrl, StoreOptions) {
