@@ -1,100 +1,21 @@
-//! What is known of rooms outside of them, for their domain: addresses, tombstones and indexes. It cannot change together
-//! with the room, so it is announced before and settled after; see the crate's documentation.
+//! Announcing what commits change outside of their rooms, and settling it after they are made; the crate's documentation
+//! tells why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use dmuc_core::Address;
-use dmuc_core::storage::{
-    Change, Revision, RoomCommit, RoomUid, StoreError, StoreErrorKind, Tombstone, card_is_public,
-};
+use dmuc_core::storage::{RoomCommit, RoomUid, StoreError, StoreErrorKind, card_is_public};
 use redis::{Cmd, Value, cmd};
 use tracing::debug;
 
 use crate::RedisStore;
+use crate::announcement::{Announcement, CARD, is_found_by, read_claim, read_token, token_of};
 use crate::commit::Job;
 use crate::error::{conflict, corrupt};
-use crate::script::{ANNOUNCE, SETTLE, call};
+use crate::script::{ANNOUNCE, COMMIT, SETTLE, call};
 
 const ANNOUNCING: &str = "announce a commit";
 const SETTLING: &str = "settle a commit";
-/// The part that discovery shows.
-pub(crate) const CARD: &str = "card";
-/// Parts that rooms are found by begin so.
-const FOUND_BY: &str = "subscriber/";
-
-/// What of a commit is known outside of its room.
-#[derive(Debug, Default)]
-pub(crate) struct Announcement {
-    /// Where the room is; unless it is created, that is looked up first.
-    jid: Option<Address>,
-    creates: bool,
-    destroys: bool,
-    tombstone: Option<Tombstone>,
-    /// Whether the room is public afterwards, if the commit tells.
-    public: Option<bool>,
-    /// Parts that the room is to be found by afterwards, or no more.
-    found: BTreeMap<String, bool>,
-}
-
-impl Announcement {
-    /// Nothing, for most commits.
-    pub fn of(commit: &RoomCommit) -> Option<Self> {
-        let mut this = Self::default();
-        for change in &commit.changes {
-            match change {
-                Change::Create { jid } => (this.jid, this.creates) = (Some(jid.clone()), true),
-                Change::Put { key, value } if key == CARD => this.public = Some(card_is_public(value)),
-                Change::Delete { key } if key == CARD => this.public = Some(false),
-                Change::Put { key, .. } if is_found_by(key) => drop(this.found.insert(key.clone(), true)),
-                Change::Delete { key } if is_found_by(key) => drop(this.found.insert(key.clone(), false)),
-                Change::Destroy(tombstone) => this.end(tombstone.clone()),
-                _ => {}
-            }
-        }
-        let concerns = this.creates || this.destroys || this.public.is_some() || !this.found.is_empty();
-        concerns.then_some(this)
-    }
-
-    fn end(&mut self, tombstone: Option<Tombstone>) {
-        (self.destroys, self.tombstone, self.public) = (true, tombstone, Some(false));
-        self.found.values_mut().for_each(|found| *found = false);
-    }
-
-    fn found(&self, wanted: bool) -> Vec<&str> {
-        self.found.iter().filter(|(_, found)| **found == wanted).map(|(key, _)| key.as_str()).collect()
-    }
-
-    fn stone(&self) -> Result<String, StoreError> {
-        match &self.tombstone {
-            Some(tombstone) => stone_text(tombstone),
-            None if self.destroys => Ok("-".to_owned()),
-            None => Ok(String::new()),
-        }
-    }
-}
-
-pub(crate) fn is_found_by(key: &str) -> bool {
-    key.starts_with(FOUND_BY)
-}
-
-/// A tombstone as it is kept: when it ceases to block, and all of it.
-pub(crate) fn stone_text(tombstone: &Tombstone) -> Result<String, StoreError> {
-    let json = serde_json::to_string(tombstone).map_err(corrupt("write a tombstone"))?;
-    Ok(format!("{}:{json}", tombstone.blocks_until.0))
-}
-
-pub(crate) fn read_stone(text: &str) -> Result<Tombstone, StoreError> {
-    let json = text.split_once(':').map_or("", |(_, json)| json);
-    serde_json::from_str(json).map_err(corrupt("read a tombstone"))
-}
-
-fn token(uid: RoomUid, revision: u64) -> String {
-    format!("{uid}:{revision}")
-}
-
-fn token_of(commit: &RoomCommit) -> String {
-    token(commit.lease.room, commit.expected.0 + 1)
-}
 
 impl RedisStore {
     /// Announces whatever commits have to be; those of which the announcement is refused are over.
@@ -124,28 +45,28 @@ impl RedisStore {
 
     /// Looks up where the rooms are, and what those that end are found by.
     async fn complete(&self, jobs: &mut [Job<'_>]) {
-        let mut waiting: Vec<(RoomUid, &mut Job<'_>)> = Vec::new();
-        let is_incomplete =
-            |job: &&mut Job<'_>| job.announcement.as_ref().is_some_and(|known| known.jid.is_none());
-        for job in jobs.iter_mut().filter(is_incomplete) {
-            waiting.push((job.commit.lease.room, job));
+        let is_incomplete = |job: &&mut Job<'_>| job.announcement.as_ref().is_some_and(|it| it.jid.is_none());
+        let incomplete: Vec<&mut Job<'_>> = jobs.iter_mut().filter(is_incomplete).collect();
+        let places = incomplete.iter().map(|job| self.record("HGET", job.commit.lease.room, Some("jid")));
+        let places = self.connection.ask_each::<Option<String>>(ANNOUNCING, places.collect()).await;
+        for (job, place) in incomplete.into_iter().zip(places) {
+            let placed = place.and_then(|place| place_job(job, place));
+            placed.unwrap_or_else(|error| job.refuse(error));
         }
-        let field = |(uid, job): &(RoomUid, &mut Job<'_>)| {
-            let ends = job.announcement.as_ref().is_some_and(|known| known.destroys);
-            let mut field = cmd(if ends { "HGETALL" } else { "HMGET" });
-            field.arg(self.keys.room(*uid, "room"));
-            if !ends {
-                field.arg("jid");
-            }
-            field
-        };
-        let commands: Vec<Cmd> = waiting.iter().map(field).collect();
-        let answers = self.connection.run(commands).await;
-        for ((_, job), answer) in waiting.into_iter().zip(answers) {
-            let answer = answer.map_err(crate::error::failed(ANNOUNCING));
-            let completed = answer.and_then(|answer| complete_one(job, answer));
-            completed.unwrap_or_else(|error| job.refuse(error));
+        let is_ending = |job: &&mut Job<'_>| job.announcement.as_ref().is_some_and(|it| it.destroys);
+        let ending: Vec<&mut Job<'_>> = jobs.iter_mut().filter(is_ending).collect();
+        let parts = ending.iter().map(|job| self.record("HKEYS", job.commit.lease.room, None));
+        let parts = self.connection.ask_each::<Vec<String>>(ANNOUNCING, parts.collect()).await;
+        for (job, parts) in ending.into_iter().zip(parts) {
+            parts.map(|parts| note_found(job, &parts)).unwrap_or_else(|error| job.refuse(error));
         }
+    }
+
+    /// A command that reads a room's record.
+    fn record(&self, name: &str, room: RoomUid, field: Option<&str>) -> Cmd {
+        let mut read = cmd(name);
+        read.arg(self.keys.room(room, "room")).arg(field);
+        read
     }
 
     /// A domain is known before it has a room.
@@ -213,9 +134,8 @@ impl RedisStore {
 
     /// Whether a room exists and is at this address.
     async fn is_at(&self, uid: RoomUid, jid: &Address) -> Result<bool, StoreError> {
-        let mut field = cmd("HGET");
-        field.arg(self.keys.room(uid, "room")).arg("jid");
-        let held: Option<String> = self.connection.ask(ANNOUNCING, field).await?;
+        let place = self.record("HGET", uid, Some("jid"));
+        let held: Option<String> = self.connection.ask(ANNOUNCING, place).await?;
         Ok(held.as_deref() == Some(jid.as_str()))
     }
 
@@ -238,8 +158,20 @@ impl RedisStore {
                 Err(error) if creates => job.refuse(error),
                 // The commit is made. Who loads the room settles the rest.
                 Err(error) => debug!(%error, "a commit is not settled yet"),
-                Ok(_) => {}
+                Ok(_) => self.remember(job),
             }
+        }
+    }
+
+    /// What is settled needs not be announced again by whoever holds the same lease.
+    fn remember(&self, job: &Job<'_>) {
+        let Some(Announcement { jid: Some(jid), creates, destroys: false, public, .. }) = &job.announcement
+        else {
+            return;
+        };
+        // A new room without a card is not public; of others that is known only if the commit tells.
+        if let Some(public) = public.or(creates.then_some(false)) {
+            self.remembered.note(&job.commit.lease, jid.clone(), public);
         }
     }
 
@@ -263,7 +195,7 @@ impl RedisStore {
 
     /// Removes a room that somebody else's claim was faster than, and says so.
     async fn take_back(&self, commit: &RoomCommit) -> StoreError {
-        let mut call = call(&crate::script::COMMIT, &self.keys.of_commit(commit.lease.room, true));
+        let mut call = call(&COMMIT, &self.keys.of_commit(commit.lease.room, true));
         call.arg(self.nonces.next()).arg(commit.expected.0 + 1).arg(commit.lease.fence).arg("X");
         match self.connection.change_one::<Value>(SETTLING, call).await {
             Ok(_) => conflict(SETTLING, "there is a room at the address"),
@@ -273,20 +205,13 @@ impl RedisStore {
 
     /// Settles what somebody announced for an address and never came to settle, if it was made.
     pub(crate) async fn settle_for(&self, jid: &Address, token: &str) -> Result<(), StoreError> {
-        let parts =
-            token.split_once(':').and_then(|(uid, revision)| Some((uid, revision.parse::<u64>().ok()?)));
-        let (uid, announced) = parts.ok_or_else(|| corrupt(SETTLING)("an announcement names no revision"))?;
-        let uid = read_claim(uid)?;
+        let (uid, announced) = read_token(token)?;
         let mut fields = cmd("HMGET");
         fields.arg(self.keys.room(uid, "room")).arg("jid").arg("revision").arg(format!("/{CARD}"));
         let (at, revision, card): (Option<String>, Option<u64>, Option<String>) =
             self.connection.ask(SETTLING, fields).await?;
         let what = match revision {
-            Some(revision)
-                if at.as_deref() == Some(jid.as_str()) && Revision(revision) >= Revision(announced) =>
-            {
-                "claim"
-            }
+            Some(revision) if at.as_deref() == Some(jid.as_str()) && revision >= announced => "claim",
             // A room that was announced as new may yet come; another one has ended.
             None if announced > 1 => "release",
             _ => return Ok(()),
@@ -297,30 +222,19 @@ impl RedisStore {
     }
 }
 
-fn complete_one(job: &mut Job<'_>, answer: Value) -> Result<(), StoreError> {
-    let Some(announcement) = &mut job.announcement else { return Ok(()) };
-    let texts: Vec<Option<String>> =
-        redis::from_redis_value(answer).map_err(crate::error::unreadable(ANNOUNCING))?;
-    let jid = if announcement.destroys {
-        let fields: BTreeMap<String, String> = pairs(texts);
-        let found = fields.keys().filter_map(|field| field.strip_prefix('/')).filter(|key| is_found_by(key));
-        announcement.found.extend(found.map(|key| (key.to_owned(), false)));
-        fields.get("jid").cloned()
-    } else {
-        texts.into_iter().next().flatten()
-    };
-    let jid = jid.ok_or_else(|| conflict(ANNOUNCING, "there is no such room"))?;
-    announcement.jid = Some(Address::parse(&jid).map_err(corrupt(ANNOUNCING))?);
+fn place_job(job: &mut Job<'_>, place: Option<String>) -> Result<(), StoreError> {
+    let place = place.ok_or_else(|| conflict(ANNOUNCING, "there is no such room"))?;
+    let jid = Address::parse(&place).map_err(corrupt(ANNOUNCING))?;
+    if let Some(announcement) = &mut job.announcement {
+        announcement.jid = Some(jid);
+    }
     Ok(())
 }
 
-fn pairs(texts: Vec<Option<String>>) -> BTreeMap<String, String> {
-    let mut texts = texts.into_iter().flatten();
-    std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect()
-}
-
-/// Whose a claim is, confirmed or not.
-pub(crate) fn read_claim(claim: &str) -> Result<RoomUid, StoreError> {
-    let uid = claim.strip_suffix('?').unwrap_or(claim);
-    uid.parse().map(RoomUid).map_err(corrupt("read a claim"))
+/// The room will be found no more by any of its parts.
+fn note_found(job: &mut Job<'_>, fields: &[String]) {
+    let found = fields.iter().filter_map(|field| field.strip_prefix('/')).filter(|key| is_found_by(key));
+    if let Some(announcement) = &mut job.announcement {
+        announcement.found.extend(found.map(|key| (key.to_owned(), false)));
+    }
 }

@@ -8,9 +8,10 @@ use redis::{Cmd, Value};
 use uuid::Uuid;
 
 use crate::RedisStore;
-use crate::announce::Announcement;
+use crate::announcement::Announcement;
 use crate::entry::{add_append, add_withhold, content_json};
 use crate::error::{conflict, corrupt};
+use crate::remembered::Memory;
 use crate::script::{COMMIT, call};
 
 const MAKE: &str = "commit";
@@ -44,9 +45,15 @@ pub(crate) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(commit: &'a RoomCommit) -> Self {
+    fn new(commit: &'a RoomCommit, memory: &Memory) -> Self {
         let result = refused_by_shape(commit).map(|why| Err(conflict(MAKE, why)));
-        let announcement = if result.is_none() { Announcement::of(commit) } else { None };
+        let announcement = match result {
+            None => Announcement::of(commit, memory.of(&commit.lease)),
+            Some(_) => None,
+        };
+        if announcement.is_some() {
+            memory.forget(commit.lease.room);
+        }
         Self { commit, announcement, result }
     }
 
@@ -80,7 +87,8 @@ fn refused_by_shape(commit: &RoomCommit) -> Option<&'static str> {
 impl RedisStore {
     /// What has to be known outside of rooms is announced first and settled afterwards; most commits have nothing of it.
     pub(crate) async fn commit_all(&self, commits: &[RoomCommit]) -> Vec<Result<Revision, StoreError>> {
-        let mut jobs: Vec<Job<'_>> = commits.iter().map(Job::new).collect();
+        let mut jobs: Vec<Job<'_>> =
+            commits.iter().map(|commit| Job::new(commit, &self.remembered)).collect();
         self.announce(&mut jobs).await;
         self.make(&mut jobs).await;
         self.settle(&mut jobs).await;

@@ -12,6 +12,8 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, S
 use crate::error::{failed, unreadable};
 use crate::script::load_all;
 
+/// How often what may be repeated is: after a server has started again it neither answers nor knows the scripts.
+const REPETITIONS: usize = 3;
 /// How long `WAIT` waits for replicas.
 const REPLICAS_TIMEOUT_MS: u32 = 2_000;
 
@@ -57,14 +59,23 @@ impl Connection {
         answers.pop().ok_or_else(|| StoreError::new(StoreErrorKind::Unexpected, operation))
     }
 
+    /// The answers to all commands, each for itself.
+    pub async fn ask_each<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        commands: Vec<Cmd>,
+    ) -> Vec<Result<T, StoreError>> {
+        let answers = self.run(commands).await.into_iter();
+        answers.map(|answer| read(operation, answer.map_err(failed(operation))?)).collect()
+    }
+
     /// The answers to all commands, if none failed.
     pub async fn ask_all<T: FromRedisValue>(
         &self,
         operation: &'static str,
         commands: Vec<Cmd>,
     ) -> Result<Vec<T>, StoreError> {
-        let answers = self.run(commands).await.into_iter();
-        answers.map(|answer| read(operation, answer.map_err(failed(operation))?)).collect()
+        self.ask_each(operation, commands).await.into_iter().collect()
     }
 
     /// As [`ask_all`](Self::ask_all), each for itself, and once the replicas have what was changed.
@@ -74,6 +85,9 @@ impl Connection {
         commands: Vec<Cmd>,
     ) -> Vec<Result<T, StoreError>> {
         let count = commands.len();
+        if commands.is_empty() {
+            return Vec::new();
+        }
         let (answers, replicas) = self.run_and_wait(commands).await;
         if let Err(error) = replicas.map_or(Ok(()), |answer| self.check_replicas(operation, answer)) {
             return error.for_all(count);
@@ -129,24 +143,26 @@ impl Connection {
         Err(StoreError::caused(StoreErrorKind::Unavailable, operation, why))
     }
 
-    /// Runs commands, in their order as far as they are for one node. What failed because a server does not know the
-    /// scripts yet, or had hung up, is run once more: every command of this crate may be made twice.
-    pub async fn run(&self, mut commands: Vec<Cmd>) -> Vec<RedisResult<Value>> {
+    /// Runs commands, in their order as far as they are for one node. What failed because a server had hung up, or does
+    /// not know the scripts yet, is run again: every command of this crate may be made twice.
+    async fn run(&self, commands: Vec<Cmd>) -> Vec<RedisResult<Value>> {
         let mut answers = self.send(&commands).await;
-        let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
-        if !errors().any(may_be_repeated) {
-            return answers;
-        }
-        if errors().any(is_unknown_script) {
-            self.send(&load_all()).await;
-        }
-        // The last may be one that waits for what comes before it.
-        let last = answers.len() - 1;
-        let again: Vec<usize> =
-            (0..=last).filter(|n| *n == last || answers[*n].as_ref().is_err_and(may_be_repeated)).collect();
-        commands = again.iter().map(|n| commands[*n].clone()).collect();
-        for (n, answer) in again.into_iter().zip(self.send(&commands).await) {
-            answers[n] = answer;
+        for _ in 0..REPETITIONS {
+            let failed = |answer: &RedisResult<Value>| answer.as_ref().is_err_and(may_be_repeated);
+            if !answers.iter().any(failed) {
+                break;
+            }
+            if answers.iter().any(|answer| answer.as_ref().is_err_and(is_unknown_script)) {
+                self.send(&load_all()).await;
+            }
+            // `WAIT` comes last, and is about what comes before it.
+            let waits = self.min_replicas > 0;
+            let again = |n: &usize| failed(&answers[*n]) || (waits && n + 1 == answers.len());
+            let again: Vec<usize> = (0..answers.len()).filter(again).collect();
+            let repeated: Vec<Cmd> = again.iter().map(|n| commands[*n].clone()).collect();
+            for (n, answer) in again.into_iter().zip(self.send(&repeated).await) {
+                answers[n] = answer;
+            }
         }
         answers
     }
@@ -167,6 +183,9 @@ impl Connection {
     }
 
     async fn send(&self, commands: &[Cmd]) -> Vec<RedisResult<Value>> {
+        if commands.is_empty() {
+            return Vec::new();
+        }
         match &self.link {
             Link::One(link) => send_to_one(link.clone(), commands).await,
             // Whatever goes to one node at the same time shares its connection, and is pipelined there.

@@ -5,7 +5,7 @@ use dmuc_core::storage::{Directory, DirectoryPage, StoreError, card_is_public};
 use redis::{Cmd, cmd};
 
 use crate::RedisStore;
-use crate::announce::CARD;
+use crate::announcement::CARD;
 use crate::room::Held;
 
 const READ: &str = "read the directory";

@@ -40,9 +40,12 @@
 //! it. Two nodes that claim one address are told apart by the confirmation: a claim can be taken over only before it, and
 //! who loses it takes the room back.
 //!
+//! A node remembers what it has settled of a room for as long as it holds the lease, and announces no more than changes.
+//!
 //! Leases are noted in their index before they are taken, and taken out after they are given back.
 
 mod announce;
+mod announcement;
 mod commit;
 mod connection;
 mod directory;
@@ -56,6 +59,7 @@ mod listen;
 mod open;
 mod page;
 mod peers;
+mod remembered;
 mod room;
 mod script;
 mod transfer;
@@ -69,6 +73,7 @@ use crate::commit::Nonces;
 use crate::connection::Connection;
 use crate::keys::Keys;
 use crate::listen::Listener;
+use crate::remembered::Memory;
 
 /// A store in a Redis server or cluster; clones share it.
 #[derive(Debug, Clone)]
@@ -77,6 +82,7 @@ pub struct RedisStore {
     keys: Keys,
     listener: Listener,
     nonces: Arc<Nonces>,
+    remembered: Arc<Memory>,
 }
 
 impl RedisStore {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dmuc_core::storage::StoreError;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::{Client, RedisError};
@@ -91,9 +90,6 @@ pub enum OpenError {
         /// What there is to be set.
         Vec<String>,
     ),
-    /// The scripts cannot be loaded.
-    #[error("the server takes no scripts")]
-    Scripts(#[source] StoreError),
 }
 
 pub(crate) async fn open(url: &str, options: &Options) -> Result<RedisStore, OpenError> {
@@ -118,7 +114,8 @@ pub(crate) async fn open(url: &str, options: &Options) -> Result<RedisStore, Ope
     }
     let keys = Keys::new(&url.prefix);
     let listener = Listener::start(nodes, keys.store(CHANNEL));
-    Ok(RedisStore { connection, keys, listener, nonces: Arc::new(Nonces::new()) })
+    let (nonces, remembered) = (Arc::new(Nonces::new()), Arc::default());
+    Ok(RedisStore { connection, keys, listener, nonces, remembered })
 }
 
 async fn connect(nodes: &[Client], options: &Options) -> Result<ConnectionManager, OpenError> {

@@ -11,7 +11,7 @@ use dmuc_core::{Address, Millis};
 use redis::cmd;
 
 use crate::RedisStore;
-use crate::announce::{CARD, is_found_by, read_claim, read_stone};
+use crate::announcement::{CARD, is_found_by, read_claim, read_stone};
 use crate::error::corrupt;
 
 const LOAD: &str = "load a room";

@@ -6,7 +6,7 @@ use dmuc_core::storage::{Frontier, LogEntry, Room, RoomUid, StoreError, Tombston
 use redis::cmd;
 
 use crate::RedisStore;
-use crate::announce::{read_stone, stone_text};
+use crate::announcement::{read_stone, stone_text};
 use crate::entry::{CHUNK, log_name};
 use crate::script::{PUT_PLACES, call};
 

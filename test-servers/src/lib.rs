@@ -8,15 +8,21 @@
 mod container;
 mod postgres;
 mod process;
+mod proxy;
 mod reaper;
 mod redis;
 mod requirements;
 mod schema;
 mod shared;
+mod small_disk;
+mod speakers;
 
 pub use postgres::PostgresServer;
 pub use process::{Daemon, free_port};
+pub use proxy::Proxy;
 pub use redis::{RedisCluster, RedisServer};
 pub use requirements::{in_path, is_strict};
 pub use schema::{Schema, execute};
 pub use shared::{postgres, redis, redis_cluster};
+pub use small_disk::SmallDisk;
+pub use speakers::Speakers;

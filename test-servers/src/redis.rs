@@ -108,6 +108,11 @@ impl RedisServer {
         drop(self.daemon.take());
     }
 
+    /// Whether the server has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(Daemon::is_running)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -2,20 +2,12 @@
 //! is wrong, and the store recovers by itself.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up its store has failed")]
 
-mod proxy;
-mod small_disk;
-mod speakers;
-
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use dmuc_core::storage::{PeerPolicy, StoreError, StoreErrorKind};
 use dmuc_store_postgres::{OpenError, Options, PostgresStore};
-use dmuc_test_servers::PostgresServer;
-use dmuc_test_servers::execute;
-use proxy::Proxy;
-use small_disk::SmallDisk;
-use speakers::Speakers;
+use dmuc_test_servers::{PostgresServer, Proxy, SmallDisk, Speakers, execute};
 use tokio::time::{sleep, timeout};
 
 /// How long a store may take to work again once the server does.

@@ -1,4 +1,5 @@
 //! A network that can stop: connections stay, and nothing comes through until it goes on.
+#![allow(clippy::unwrap_used, reason = "a test that cannot have its network has failed")]
 
 use std::net::SocketAddr;
 
@@ -7,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Passes bytes on between whoever connects and a server.
+#[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     server: SocketAddr,
@@ -14,6 +16,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Starts to pass on, on a port of its own.
+    ///
+    /// # Panics
+    /// When there is no port.
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -27,14 +33,17 @@ impl Proxy {
     }
 
     /// The URL of the server by way of the proxy.
+    #[must_use]
     pub fn url(&self, direct: &str) -> String {
         direct.replace(&self.server.to_string(), &self.address.to_string())
     }
 
+    /// Passes on nothing any more.
     pub fn pause(&self) {
         self.paused.send_replace(true);
     }
 
+    /// Passes on what has waited, and goes on.
     pub fn resume(&self) {
         self.paused.send_replace(false);
     }

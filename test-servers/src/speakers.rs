@@ -1,4 +1,5 @@
 //! Rooms in which something is said, and what was acknowledged of it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot use its store has failed")]
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +7,10 @@ use dmuc_core::clock::Hlc;
 use dmuc_core::event::{Event, EventId, Position};
 use dmuc_core::stanza::Payload;
 use dmuc_core::storage::{
-    ArchiveQuery, Change, Entry, HistoryStore, Lease, LogEntry, Revision, Room, RoomCommit, RoomUid,
-    StoreError, StoreErrorKind,
+    ArchiveQuery, Change, Entry, Lease, LogEntry, Revision, RoomCommit, RoomUid, Storage, StoreError,
+    StoreErrorKind,
 };
 use dmuc_core::{Address, Millis};
-use dmuc_store_postgres::PostgresStore;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -18,8 +18,10 @@ const ORIGIN: &str = "chat.shakespeare.lit";
 const NOW: Millis = Millis(1_787_307_242_000);
 
 /// Rooms that all speak at once.
+#[derive(Debug)]
 pub struct Speakers(Vec<Speaker>);
 
+#[derive(Debug)]
 struct Speaker {
     jid: Address,
     lease: Lease,
@@ -29,7 +31,11 @@ struct Speaker {
 }
 
 impl Speakers {
-    pub async fn create(store: &PostgresStore, rooms: u128) -> Self {
+    /// New rooms of a store.
+    ///
+    /// # Panics
+    /// When they cannot be created.
+    pub async fn create(store: &impl Storage, rooms: u128) -> Self {
         let mut speakers = Vec::new();
         for n in 1..=rooms {
             let lease = store.acquire(RoomUid(Uuid::from_u128(n)), "node", NOW, 3_600_000).await.unwrap();
@@ -46,17 +52,18 @@ impl Speakers {
     }
 
     /// How many messages were acknowledged in all.
+    #[must_use]
     pub fn said(&self) -> u64 {
         self.0.iter().map(|speaker| speaker.acknowledged).sum()
     }
 
     /// One commit of so many messages in each room; the first error, after which the rooms must be loaded again.
-    pub async fn say(&mut self, store: &PostgresStore, messages: u64) -> Option<StoreError> {
+    pub async fn say(&mut self, store: &impl Storage, messages: u64) -> Option<StoreError> {
         self.say_texts(store, messages, |n| format!("message {n}")).await
     }
 
     /// A long message in each room, which does not become shorter by compression.
-    pub async fn say_much(&mut self, store: &PostgresStore) -> Option<StoreError> {
+    pub async fn say_much(&mut self, store: &impl Storage) -> Option<StoreError> {
         let text = |n: u64| {
             let mut state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
             let mut next = || {
@@ -72,7 +79,7 @@ impl Speakers {
 
     async fn say_texts(
         &mut self,
-        store: &PostgresStore,
+        store: &impl Storage,
         messages: u64,
         text: impl Fn(u64) -> String,
     ) -> Option<StoreError> {
@@ -91,7 +98,10 @@ impl Speakers {
     }
 
     /// Says something, after loading the rooms again as often as it takes.
-    pub async fn say_in_time(&mut self, store: &PostgresStore, patience: Duration) {
+    ///
+    /// # Panics
+    /// When it takes longer than `patience`, or something acknowledged is lost.
+    pub async fn say_in_time(&mut self, store: &impl Storage, patience: Duration) {
         let since = Instant::now();
         while let Some(error) = self.say(store, 1).await {
             assert!(since.elapsed() < patience, "the store has not recovered: {error:?}");
@@ -105,7 +115,10 @@ impl Speakers {
     }
 
     /// Loads the rooms again, as their owners do after an error: they must have all that was acknowledged.
-    pub async fn reload(&mut self, store: &PostgresStore, patience: Duration) {
+    ///
+    /// # Panics
+    /// When they have not, or it takes longer than `patience`.
+    pub async fn reload(&mut self, store: &impl Storage, patience: Duration) {
         let since = Instant::now();
         for speaker in &mut self.0 {
             loop {
@@ -122,7 +135,10 @@ impl Speakers {
     }
 
     /// Every message is there once, in order, and no other.
-    pub async fn check(&self, store: &PostgresStore) {
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub async fn check(&self, store: &impl Storage) {
         for Speaker { jid, lease, acknowledged, .. } in &self.0 {
             let from = Position { o: ORIGIN.into(), i: 1, s: 1 };
             let entries = store.range(lease.room, &from, u64::MAX, u32::MAX).await.unwrap();
@@ -160,7 +176,7 @@ impl Speaker {
         Change::Append(Box::new(LogEntry { event, digest: None, withheld: false }))
     }
 
-    async fn reload(&mut self, store: &PostgresStore) -> Result<(), StoreError> {
+    async fn reload(&mut self, store: &impl Storage) -> Result<(), StoreError> {
         // A commit that was given up may be on its way still; the lease, taken again, does not stop it, the revision does.
         let Entry::Room(found) = store.load(&self.jid, NOW).await? else { panic!("{} is gone", self.jid) };
         let top = store.frontier(self.lease.room).await?.first().map_or(0, |log| log.pos.s);
