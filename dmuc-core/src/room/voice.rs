@@ -1,6 +1,6 @@
 //! Asking for voice, and granting what was asked for (XEP-0045 §7.13, §8.6).
 
-use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType};
+use xmpp_parsers::data_forms::{DataForm, DataFormType, Field, FieldType, Option_};
 
 use crate::address::Address;
 use crate::instance::Instance;
@@ -99,8 +99,12 @@ fn approval(asker: &Occupant) -> DataForm {
         labelled.with_value(value)
     };
     let jid = asker.shown_jid().map_or("", |jid| jid.as_str());
+    let role = field(ROLE, FieldType::ListSingle, "Requested role", Role::Participant.as_str());
     let fields = vec![
-        field(ROLE, FieldType::TextSingle, "Requested role", Role::Participant.as_str()),
+        Field {
+            options: vec![Option_ { label: None, value: Role::Participant.as_str().to_owned() }],
+            ..role
+        },
         field(JID, FieldType::JidSingle, "User ID", jid),
         field(NICK, FieldType::TextSingle, "Room nickname", asker.nick.as_str()),
         field(ALLOW, FieldType::Boolean, "Grant voice to this person?", "false"),

@@ -56,5 +56,8 @@ fn whoever_is_given_a_form_is_told_what_its_fields_are() {
         let asked = stage.got(owner);
         let asked = asked.iter().find(|stanza| stanza.child("x", DATA).is_some()).expect("it is asked");
         every_field_has_a_type("a request of voice", asked);
+        let form = &forms(asked)[0];
+        let role = form.children().find(|field| field.attr("var") == Some("muc#role")).unwrap();
+        assert_eq!(role.attr("type"), Some("list-single"), "as XEP-0045 §16.5.2 has it");
     });
 }
