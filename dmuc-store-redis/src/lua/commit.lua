@@ -31,6 +31,9 @@ local function refused_by_room()
   end
 end
 
+-- The positions at which something is appended, in so far as they are not held.
+local new = {}
+
 local function refused_by_logs()
   local coming = {}
   local n = 4
@@ -42,42 +45,51 @@ local function refused_by_logs()
         return 'the event id is held at another position'
       elseif not held[2] then
         coming[id] = place
+        new[place] = true
       end
     end
     n = n + 1 + ARITY[ARGV[n]]
   end
 end
 
+-- The last run of a log that begins at a number or before it.
+local function run_before(name, number)
+  local to = '(' .. name .. number .. '\255\255\255\255\255\255\255\255\255'
+  return redis.call('ZREVRANGEBYLEX', runs, to, '[' .. name, 'LIMIT', 0, 1)[1]
+end
+
 -- Adds a number to the runs of a log, which it may lengthen or join.
 local function extend(name, number)
   local low, top = number, number
-  local before = redis.call('ZREVRANGEBYLEX', runs, '[' .. name .. number .. '\255', '[' .. name, 'LIMIT', 0, 1)[1]
-  if before and successor(before:sub(-8)) == number then
-    redis.call('ZREM', runs, before)
-    low = before:sub(-16, -9)
+  local next = successor(number)
+  local run = run_before(name, next)
+  if run and run:sub(-16, -9) == next then
+    redis.call('ZREM', runs, run)
+    top = run:sub(-8)
+    run = run_before(name, number)
   end
-  local next = name .. successor(number)
-  local after = redis.call('ZRANGEBYLEX', runs, '[' .. next, '(' .. next .. '\255\255\255\255\255\255\255\255\255', 'LIMIT', 0, 1)[1]
-  if after then
-    redis.call('ZREM', runs, after)
-    top = after:sub(-8)
+  if run and successor(run:sub(-8)) == number then
+    redis.call('ZREM', runs, run)
+    low = run:sub(-16, -9)
   end
   redis.call('ZADD', runs, 0, name .. low .. top)
 end
 
 local function speak(arrival, nick, oid)
-  for _, speaker in ipairs({ nick, oid }) do
-    if speaker ~= '' then
-      redis.call('ZADD', speakers, 0, speaker .. struct.pack('>I8', arrival))
-    end
+  local place = struct.pack('>I8', arrival)
+  if nick ~= '' and oid ~= '' then
+    redis.call('ZADD', speakers, 0, nick .. place, 0, oid .. place)
+  elseif nick .. oid ~= '' then
+    redis.call('ZADD', speakers, 0, nick .. oid .. place)
   end
 end
 
 local function append(ms, head, nick, oid, id, withheld, event, content, digest)
   local place = head:sub(3)
-  if redis.call('HEXISTS', index, 'p' .. place) == 1 then
+  if not new[place] then
     return
   end
+  new[place] = nil
   local arrival = redis.call('HINCRBY', logs, 'last', 1)
   redis.call('HSET', index, 'p' .. place, arrival, 'i' .. id, arrival)
   redis.call('XADD', log, arrival .. '-0', 'e', event, 'c', content, 'd', digest)
