@@ -4,12 +4,17 @@ use std::fmt::Write as _;
 use std::fs::{create_dir_all, write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use dmuc_test_servers::Daemon;
 
 use crate::programs;
 use crate::site::{COMPONENT_SECRET, Site};
 use crate::store::Store;
+
+/// How long rooms stay with a daemon that is one of several.
+pub const LEASE: Duration = Duration::from_secs(3);
 
 /// A `dmucd` with its configuration and its store.
 #[derive(Debug)]
@@ -18,7 +23,7 @@ pub struct Dmucd {
     directory: PathBuf,
     name: String,
     /// Dropped last.
-    _store: Store,
+    _store: Arc<Store>,
 }
 
 impl Dmucd {
@@ -31,8 +36,26 @@ impl Dmucd {
         create_dir_all(&directory).expect("a directory can be made");
         let store = Store::fresh(&directory);
         let config = configuration(site, peers, &store.url());
+        Self::configured(format!("dmucd-{}", site.service_domain), config, Arc::new(store), directory)
+    }
+
+    /// Starts one of several daemons on one store, which share the connections of a site.
+    ///
+    /// # Panics
+    /// When it cannot be built or started.
+    pub fn start_node(site: &Site, name: &str, store: &Arc<Store>, directory: &Path) -> Self {
+        let directory = directory.join(name);
+        create_dir_all(&directory).expect("a directory can be made");
+        let share = format!("connections = {}\n[store]", site.connections);
+        let config = configuration(site, &[], &store.url())
+            .replace("[service]", &format!("[service]\nnode = \"{name}\"\nlock-new-rooms = false"))
+            .replace("[store]", &share)
+            .replace("[limits]", &format!("[limits]\nlease-seconds = {}", LEASE.as_secs()));
+        Self::configured(name.to_owned(), config, Arc::clone(store), directory)
+    }
+
+    fn configured(name: String, config: String, store: Arc<Store>, directory: PathBuf) -> Self {
         write(directory.join("dmucd.toml"), config).expect("the configuration can be written");
-        let name = format!("dmucd-{}", site.service_domain);
         Self { daemon: run(&name, &directory), directory, name, _store: store }
     }
 
@@ -54,6 +77,16 @@ impl Dmucd {
     /// Ends it without warning (`SIGKILL`).
     pub fn kill(&mut self) {
         self.daemon.kill();
+    }
+
+    /// Stops it where it is, or lets it go on (`SIGSTOP`, `SIGCONT`).
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn pause(&self, paused: bool) {
+        let signal = if paused { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{} can be sent a signal", self.name);
     }
 
     /// Starts it again on the same configuration and store.

@@ -118,6 +118,18 @@ modules:
   mod_ping: {{}}
   mod_roster: {{}}
   mod_s2s_dialback: {{}}
-"#
+{}"#,
+        balancing(site)
+    )
+}
+
+/// Each room's stanzas go by one of so many connections of the component.
+fn balancing(site: &Site) -> String {
+    let Site { service_domain, connections, .. } = site;
+    if *connections < 2 {
+        return String::new();
+    }
+    format!(
+        "domain_balancing:\n  \"{service_domain}\":\n    type: bare_destination\n    component_number: {connections}\n"
     )
 }

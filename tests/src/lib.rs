@@ -7,6 +7,7 @@
 //! logs are printed when a test fails.
 
 mod client;
+mod cluster;
 mod dmucd;
 mod ejabberd;
 mod element;
@@ -23,8 +24,9 @@ pub mod story;
 mod world;
 
 pub use client::{Answer, Client, Driver, JoinOptions, Joined, Made};
+pub use cluster::Cluster;
 pub use dmuc_test_servers::Daemon;
-pub use dmucd::Dmucd;
+pub use dmucd::{Dmucd, LEASE};
 pub use element::Element;
 pub use link::{Crossing, Cut, Link};
 pub use loopback::Block;

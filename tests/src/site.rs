@@ -31,6 +31,8 @@ pub struct Site {
     pub address: Ipv4Addr,
     /// The local parts of its accounts; the last one administers the service.
     pub accounts: &'static [&'static str],
+    /// Over how many connections the server spreads the rooms.
+    pub connections: usize,
     /// Every other domain, and the address where this site's server finds it.
     pub hosts: Vec<(&'static str, Ipv4Addr)>,
 }

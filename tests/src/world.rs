@@ -202,7 +202,7 @@ fn site(number: usize, software: Software, block: &Block) -> Site {
     let (user_domain, service_domain) = DOMAINS[number];
     let address = block.address();
     let accounts = ACCOUNTS[number];
-    Site { user_domain, service_domain, software, address, accounts, hosts: Vec::new() }
+    Site { user_domain, service_domain, software, address, accounts, connections: 1, hosts: Vec::new() }
 }
 
 /// Puts a link between each two sites, an entrance for each domain of the far one, and tells the near one where.
