@@ -4,7 +4,6 @@ use crate::address::Address;
 use crate::instance::Instance;
 use crate::replication::source::error_condition;
 use crate::room::occupants::{Occupant, OccupantId};
-use crate::room::owner::{Ending, destroy_element};
 use crate::room::presence::Notice;
 use crate::stanza::{Kind, Stanza};
 use crate::storage::Change;
@@ -14,19 +13,7 @@ impl Instance {
     pub(crate) fn handle_leave(&mut self, stanza: &Stanza) {
         let Some(from) = &stanza.from else { return };
         let last_words = if self.is_bulky_presence(stanza) { Vec::new() } else { self.said_by_user(stanza) };
-        let occupant = self.room().occupants.of_session(from).cloned();
         self.client_gone(from, Notice { last_words, id: stanza.id.clone(), ..Notice::default() });
-        if self.room().head.locked && self.room().occupants.is_empty() {
-            occupant.iter().for_each(|creator| self.tell_of_failure(creator, from));
-        }
-    }
-
-    /// Tells whoever leaves without having said what its new room should be that the room is gone (XEP-0045 §10.1.3);
-    /// apart from the farewell, since a client may wait for that and not know what to make of this.
-    fn tell_of_failure(&mut self, creator: &Occupant, client: &Address) {
-        let destroy = Some(destroy_element(&Ending::default()));
-        let notice = Notice { gone: true, destroy, ..Notice::codes(&[110]) };
-        self.turn.send(self.render(creator, &notice, true).with_to(client));
     }
 
     /// The host says that a client is gone.

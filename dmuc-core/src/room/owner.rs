@@ -200,7 +200,7 @@ impl Instance {
     }
 }
 
-pub(crate) fn destroy_element(ending: &Ending) -> El {
+fn destroy_element(ending: &Ending) -> El {
     let text = |name, text: &str| El::new(name, ns::MUC_USER).text(text);
     El::new("destroy", ns::MUC_USER)
         .attr_opt("jid", ending.alternate.as_ref().map(Address::as_str))
