@@ -2,10 +2,11 @@
 
 use crate::address::Address;
 use crate::instance::Instance;
+use crate::ns;
 use crate::replication::source::error_condition;
 use crate::room::occupants::{Occupant, OccupantId};
 use crate::room::presence::Notice;
-use crate::stanza::{Kind, Stanza};
+use crate::stanza::{El, Kind, Stanza};
 use crate::storage::Change;
 
 impl Instance {
@@ -14,6 +15,18 @@ impl Instance {
         let Some(from) = &stanza.from else { return };
         let last_words = if self.is_bulky_presence(stanza) { Vec::new() } else { self.said_by_user(stanza) };
         self.client_gone(from, Notice { last_words, id: stanza.id.clone(), ..Notice::default() });
+        if self.room().head.locked && self.room().occupants.is_empty() {
+            self.turn.send(self.word_of_its_end().with_to(from));
+        }
+    }
+
+    /// To whoever leaves a room without having said what it should be (XEP-0045 §10.1.3): it is gone. The room says so
+    /// itself, besides the farewell: in the occupant's name a widespread client library would take it for the end of a
+    /// room that it has entered meanwhile.
+    fn word_of_its_end(&self) -> Stanza {
+        let item = El::new("item", ns::MUC_USER).attr("affiliation", "none").attr("role", "none");
+        let x = El::new("x", ns::MUC_USER).child(item).child(El::new("destroy", ns::MUC_USER));
+        Stanza::presence().with_type("unavailable").with_from(&self.jid).with(x.payload())
     }
 
     /// The host says that a client is gone.
