@@ -3,8 +3,9 @@
 //!
 //! `cargo run --release -p dmuc-benches --bin stores -- --store sqlite:/var/tmp/bench.db --store postgres://...`
 //!
-//! The limit of a backend is what it takes of the same rows in the same number of durable transactions, in a table (or
-//! stream) without further indexes, and without the revision, fence, frontier and directory that a store keeps besides.
+//! A backend's limit is what it takes of the same rows in the same number of durable transactions: of the rows alone, in a
+//! table (or streams) in which nothing could be found, and with the keys by which a store finds them. Either leaves out
+//! what a store does besides: revision and fence checked, frontier, the counts of the archive.
 
 mod appends;
 mod archive;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use dmuc_server_adapter::service::open_storage;
+use limit::Kept;
 
 /// Errors go to whoever runs the measurement.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -60,10 +62,13 @@ async fn main() -> Result<(), Failure> {
 async fn measure(url: &str, options: &Options) -> Result<(), Failure> {
     let store = open_storage(url).await?;
     println!("== {}", url.split(':').next().unwrap_or(""));
-    let mut limit = limit::open(url).await?;
+    let mut limits = appends::Limits {
+        bare: limit::open(url, Kept::Bare).await?,
+        keyed: limit::open(url, Kept::Keyed).await?,
+    };
     let lasts = Duration::from_secs(options.seconds);
     for speaking in &options.speaking {
-        appends::measure(&*store, &mut *limit, *speaking, lasts).await?;
+        appends::measure(&*store, &mut limits, *speaking, lasts).await?;
     }
     listing::measure(&*store, options.rooms, options.questions).await?;
     archive::measure(&*store, options.messages, options.questions).await

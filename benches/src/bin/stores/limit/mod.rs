@@ -17,7 +17,16 @@ pub struct Row {
     pub json: String,
 }
 
-/// A table or streams, without indexes.
+/// What is kept of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The rows alone: nothing could be found among them.
+    Bare,
+    /// The rows and the keys by which a store finds them: position, event id, order of arrival and canonical order, speaker.
+    Keyed,
+}
+
+/// A table or streams.
 #[async_trait]
 pub trait Limit: Send {
     /// Inserts rows in one durable transaction, in as few messages to the backend as it allows.
@@ -28,11 +37,11 @@ pub trait Limit: Send {
 }
 
 /// The backend of a store's URL.
-pub async fn open(url: &str) -> Result<Box<dyn Limit>, Failure> {
+pub async fn open(url: &str, kept: Kept) -> Result<Box<dyn Limit>, Failure> {
     match url.split_once(':') {
-        Some(("sqlite", file)) => Ok(Box::new(sqlite::Table::open(file).await?)),
-        Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::Table::open(url).await?)),
-        Some(("redis" | "rediss" | "valkey", _)) => Ok(Box::new(redis::Stream::open(url).await?)),
+        Some(("sqlite", file)) => Ok(Box::new(sqlite::Table::open(file, kept).await?)),
+        Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::Table::open(url, kept).await?)),
+        Some(("redis" | "rediss" | "valkey", _)) => Ok(Box::new(redis::Stream::open(url, kept).await?)),
         _ => Err("only sqlite:, postgres: and redis: can be measured".into()),
     }
 }

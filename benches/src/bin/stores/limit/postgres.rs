@@ -1,71 +1,86 @@
 //! PostgreSQL: arrays of rows in one statement, or a connection for each of many writers.
 
 use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Limit, Row};
+use super::{Kept, Limit, Row};
 use crate::Failure;
 
 /// Writers at the same time, each with a connection.
 const WRITERS: u32 = 16;
 
-pub struct Table(PgPool);
+const KEYS: &str = "ALTER TABLE bench_Keyed ADD PRIMARY KEY (uid, arrival) INCLUDE (hlc, withheld); \
+    CREATE UNIQUE INDEX ON bench_Keyed (uid, origin, incarnation, seq); \
+    CREATE UNIQUE INDEX ON bench_Keyed (uid, id); \
+    CREATE INDEX ON bench_Keyed (uid, hlc, origin, incarnation, seq); \
+    CREATE INDEX ON bench_Keyed (uid, nick, arrival) INCLUDE (hlc); \
+    CREATE INDEX ON bench_Keyed (uid, oid, arrival) INCLUDE (hlc)";
+
+#[derive(Clone)]
+pub struct Table {
+    pool: PgPool,
+    insert: String,
+}
 
 impl Table {
-    pub async fn open(url: &str) -> Result<Self, Failure> {
+    pub async fn open(url: &str, kept: Kept) -> Result<Self, Failure> {
         let pool = PgPoolOptions::new().max_connections(WRITERS).connect(url).await?;
-        sqlx::query("DROP TABLE IF EXISTS bench_limit").execute(&pool).await?;
-        sqlx::query(
-            "CREATE TABLE bench_limit (uid uuid, origin text, incarnation bigint, seq bigint, hlc bigint, id uuid, \
-             nick text, oid text, bytes bigint, withheld boolean, digest uuid, event text)",
-        )
-        .execute(&pool)
-        .await?;
-        Ok(Self(pool))
+        let table = format!(
+            "DROP TABLE IF EXISTS bench_{kept:?}; CREATE TABLE bench_{kept:?} (uid uuid, origin text COLLATE \"C\", \
+             incarnation bigint, seq bigint, hlc bigint, id uuid, nick text COLLATE \"C\", oid text COLLATE \"C\", \
+             bytes bigint, withheld boolean, digest uuid, event text, arrival bigint GENERATED ALWAYS AS IDENTITY)"
+        );
+        sqlx::raw_sql(AssertSqlSafe(table)).execute(&pool).await?;
+        if kept == Kept::Keyed {
+            sqlx::raw_sql(KEYS).execute(&pool).await?;
+        }
+        let insert = format!(
+            "INSERT INTO bench_{kept:?} SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], \
+             $5::bigint[], $6::uuid[], $7::text[], $8::text[], $9::bigint[], $10::boolean[], $11::uuid[], $12::text[])"
+        );
+        Ok(Self { pool, insert })
+    }
+
+    async fn insert(&self, columns: &Columns) -> Result<(), Failure> {
+        sqlx::query(AssertSqlSafe(self.insert.clone()))
+            .bind(&columns.uids)
+            .bind(&columns.origins)
+            .bind(&columns.incarnations)
+            .bind(&columns.numbers)
+            .bind(&columns.stamps)
+            .bind(&columns.ids)
+            .bind(&columns.nicks)
+            .bind(&columns.oids)
+            .bind(&columns.bytes)
+            .bind(&columns.withheld)
+            .bind(&columns.digests)
+            .bind(&columns.events)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Limit for Table {
     async fn insert_together(&mut self, rows: &[Row]) -> Result<(), Failure> {
-        insert(&self.0, &Columns::of(rows)).await
+        self.insert(&Columns::of(rows)).await
     }
 
     async fn insert_singly(&mut self, rows: &[Row]) -> Result<(), Failure> {
         let mut writers = JoinSet::new();
         for row in rows {
-            let (pool, columns) = (self.0.clone(), Columns::of(std::slice::from_ref(row)));
-            writers.spawn(async move { insert(&pool, &columns).await });
+            let (table, columns) = (self.clone(), Columns::of(std::slice::from_ref(row)));
+            writers.spawn(async move { table.insert(&columns).await });
         }
         while let Some(written) = writers.join_next().await {
             written??;
         }
         Ok(())
     }
-}
-
-async fn insert(pool: &PgPool, columns: &Columns) -> Result<(), Failure> {
-    sqlx::query(
-        "INSERT INTO bench_limit SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], \
-         $5::bigint[], $6::uuid[], $7::text[], $8::text[], $9::bigint[], $10::boolean[], $11::uuid[], $12::text[])",
-    )
-    .bind(&columns.uids)
-    .bind(&columns.origins)
-    .bind(&columns.incarnations)
-    .bind(&columns.numbers)
-    .bind(&columns.stamps)
-    .bind(&columns.ids)
-    .bind(&columns.nicks)
-    .bind(&columns.oids)
-    .bind(&columns.bytes)
-    .bind(&columns.withheld)
-    .bind(&columns.digests)
-    .bind(&columns.events)
-    .execute(pool)
-    .await?;
-    Ok(())
 }
 
 /// Rows, an array for each column.

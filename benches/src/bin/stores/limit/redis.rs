@@ -1,22 +1,26 @@
-//! Redis: entries of streams, one stream for each room, in one pipeline.
+//! Redis: streams, one for each room, and sets beside them; many commands in one pipeline.
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client};
+use redis::{AsyncConnectionConfig, Client, Pipeline};
 
-use super::{Limit, Row};
+use super::{Kept, Limit, Row};
 use crate::Failure;
 
 /// What the URL of a store says besides is nothing to Redis.
 const OPTIONS: char = '?';
 
-pub struct Stream(MultiplexedConnection);
+pub struct Stream {
+    connection: MultiplexedConnection,
+    kept: Kept,
+}
 
 impl Stream {
-    pub async fn open(url: &str) -> Result<Self, Failure> {
+    pub async fn open(url: &str, kept: Kept) -> Result<Self, Failure> {
         let client = Client::open(url.split(OPTIONS).next().unwrap_or(url))?;
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        Ok(Self(client.get_multiplexed_async_connection_with_config(&config).await?))
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Ok(Self { connection, kept })
     }
 }
 
@@ -24,14 +28,13 @@ impl Stream {
 impl Limit for Stream {
     async fn insert_together(&mut self, rows: &[Row]) -> Result<(), Failure> {
         let mut pipeline = redis::pipe();
-        for Row { room, entry, json } in rows {
-            let event = &entry.event;
-            let digest = entry.digest.map(|digest| digest.0).unwrap_or_default();
-            pipeline.cmd("XADD").arg(format!("{{{room}}}:limit")).arg("*");
-            pipeline.arg("p").arg(format!("{}.{}.{}", event.pos.o, event.pos.i, event.pos.s));
-            pipeline.arg("d").arg(&digest[..]).arg("e").arg(json).ignore();
+        for row in rows {
+            add(&mut pipeline, row);
+            if self.kept == Kept::Keyed {
+                add_keys(&mut pipeline, row);
+            }
         }
-        Ok(pipeline.query_async(&mut self.0).await?)
+        Ok(pipeline.query_async(&mut self.connection).await?)
     }
 
     async fn insert_singly(&mut self, rows: &[Row]) -> Result<(), Failure> {
@@ -40,4 +43,30 @@ impl Limit for Stream {
         }
         Ok(())
     }
+}
+
+fn position(Row { entry, .. }: &Row) -> String {
+    let pos = &entry.event.pos;
+    format!("{}.{}.{}", pos.o, pos.i, pos.s)
+}
+
+fn add(pipeline: &mut Pipeline, row: &Row) {
+    let digest = row.entry.digest.map(|digest| digest.0).unwrap_or_default();
+    pipeline.cmd("XADD").arg(format!("{{{}}}:bench", row.room)).arg("*");
+    pipeline.arg("p").arg(position(row)).arg("d").arg(&digest[..]).arg("e").arg(&row.json).ignore();
+}
+
+fn add_keys(pipeline: &mut Pipeline, row: &Row) {
+    let (event, room) = (&row.entry.event, row.room);
+    let (position, place) = (position(row), event.pos.s);
+    let index = format!("{{{room}}}:bench:index");
+    pipeline.cmd("HSET").arg(&index).arg(&position).arg(place).arg(&event.id.0[..]).arg(place).ignore();
+    let member = format!("{position} {place}");
+    pipeline.cmd("ZADD").arg(format!("{{{room}}}:bench:order")).arg(event.h.millis().0).arg(member).ignore();
+    pipeline.cmd("ZADD").arg(format!("{{{room}}}:bench:speakers"));
+    for speaker in [event.nick.as_ref().map(|nick| nick.as_str()), event.oid.as_deref()].into_iter().flatten()
+    {
+        pipeline.arg(0).arg(format!("{speaker} {place:016}"));
+    }
+    pipeline.ignore();
 }
