@@ -12,6 +12,7 @@ use crate::RedisStore;
 use crate::announcement::{Announcement, CARD, is_found_by, read_claim, read_token, token_of};
 use crate::commit::Job;
 use crate::error::{conflict, corrupt};
+use crate::keys::Extent;
 use crate::script::{ANNOUNCE, COMMIT, SETTLE, call};
 
 const ANNOUNCING: &str = "announce a commit";
@@ -195,7 +196,7 @@ impl RedisStore {
 
     /// Removes a room that somebody else's claim was faster than, and says so.
     async fn take_back(&self, commit: &RoomCommit) -> StoreError {
-        let mut call = call(&COMMIT, &self.keys.of_commit(commit.lease.room, true));
+        let mut call = call(&COMMIT, &self.keys.of_commit(commit.lease.room, Extent::All));
         call.arg(self.nonces.next()).arg(commit.expected.0 + 1).arg(commit.lease.fence).arg("X");
         match self.connection.change_one::<Value>(SETTLING, call).await {
             Ok(_) => conflict(SETTLING, "there is a room at the address"),

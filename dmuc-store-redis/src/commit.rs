@@ -11,6 +11,7 @@ use crate::RedisStore;
 use crate::announcement::Announcement;
 use crate::entry::{add_append, add_withhold, content_json};
 use crate::error::{conflict, corrupt};
+use crate::keys::Extent;
 use crate::remembered::Memory;
 use crate::script::{COMMIT, call};
 
@@ -113,11 +114,8 @@ impl RedisStore {
     }
 
     async fn call_of(&self, commit: &RoomCommit) -> Result<Cmd, StoreError> {
-        let concerns_logs = |change: &Change| {
-            !matches!(change, Change::Create { .. } | Change::Put { .. } | Change::Delete { .. })
-        };
-        let with_logs = commit.changes.iter().any(concerns_logs);
-        let mut call = call(&COMMIT, &self.keys.of_commit(commit.lease.room, with_logs));
+        let extent = commit.changes.iter().map(extent_of).max().unwrap_or(Extent::Record);
+        let mut call = call(&COMMIT, &self.keys.of_commit(commit.lease.room, extent));
         call.arg(self.nonces.next()).arg(commit.expected.0).arg(commit.lease.fence);
         for change in &commit.changes {
             self.add_change(&mut call, commit, change).await?;
@@ -163,11 +161,20 @@ impl RedisStore {
 
     /// Appends entries, whether there is a room or not.
     pub(crate) async fn append_entries(&self, room: RoomUid, entries: &[LogEntry]) -> Result<(), StoreError> {
-        let mut call = call(&COMMIT, &self.keys.of_commit(room, true));
+        let mut call = call(&COMMIT, &self.keys.of_commit(room, Extent::All));
         call.arg("").arg("").arg("");
         entries.iter().try_for_each(|entry| add_append(&mut call, entry))?;
         let answer = self.connection.change_one(APPEND, call).await?;
         read_answer(APPEND, answer).map(drop)
+    }
+}
+
+/// Which of a room's keys a change concerns.
+fn extent_of(change: &Change) -> Extent {
+    match change {
+        Change::Create { .. } | Change::Put { .. } | Change::Delete { .. } => Extent::Record,
+        Change::Append(entry) if !entry.withheld => Extent::Growth,
+        _ => Extent::All,
     }
 }
 

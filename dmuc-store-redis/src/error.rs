@@ -66,7 +66,9 @@ fn judge(error: &RedisError) -> (StoreErrorKind, Option<&'static str>) {
         "CLUSTERDOWN" => "the cluster is down, or does not cover all slots: see `CLUSTER INFO`",
         "MASTERDOWN" => "the replica has lost its primary",
         "TRYAGAIN" | "MOVED" | "ASK" => "the cluster is moving slots",
-        "NOREPLICAS" => "the server has fewer replicas than its `min-replicas-to-write`",
+        "NOREPLICAS" => {
+            "fewer replicas have the change than `min_replicas`, or the server's `min-replicas-to-write`, asks for"
+        }
         "BUSY" => "the server is busy with a script of somebody else's",
         "NOAUTH" | "WRONGPASS" => "the server wants another user name or password",
         "NOPERM" => {

@@ -6,9 +6,22 @@ use dmuc_core::storage::RoomUid;
 
 /// A room's keys, as the scripts expect them: its lease, its record, and what makes up its logs.
 pub(crate) const ROOM: [&str; 10] =
-    ["lease", "room", "log", "index", "order", "runs", "speakers", "hidden", "logs", "amended"];
+    ["lease", "room", "log", "index", "order", "runs", "speakers", "logs", "hidden", "amended"];
 /// How many of them are of interest where the logs are not.
-pub(crate) const WITHOUT_LOGS: usize = 2;
+const WITHOUT_LOGS: usize = 2;
+/// How many of them are of interest where entries are only appended and shown.
+const WITHOUT_AMENDMENTS: usize = 8;
+
+/// Which of a room's keys something concerns, from the first on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extent {
+    /// Its lease and its record.
+    Record = WITHOUT_LOGS as isize,
+    /// Its logs too, as far as they grow.
+    Growth = WITHOUT_AMENDMENTS as isize,
+    /// All of them.
+    All = ROOM.len() as isize,
+}
 /// A domain's keys, as the scripts expect them.
 const DOMAIN: [&str; 6] = ["addresses", "rooms", "public", "holding", "stones", "open"];
 
@@ -26,10 +39,9 @@ impl Keys {
         format!("{}{{{}}}:{name}", self.0, uid.0.simple())
     }
 
-    /// All keys of a room that a commit concerns.
-    pub fn of_commit(&self, uid: RoomUid, with_logs: bool) -> Vec<String> {
-        let count = if with_logs { ROOM.len() } else { WITHOUT_LOGS };
-        ROOM[..count].iter().map(|name| self.room(uid, name)).collect()
+    /// The keys of a room that a commit concerns.
+    pub fn of_commit(&self, uid: RoomUid, extent: Extent) -> Vec<String> {
+        ROOM[..extent as usize].iter().map(|name| self.room(uid, name)).collect()
     }
 
     /// The keys that make up a room's logs.

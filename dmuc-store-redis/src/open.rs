@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::RedisStore;
 use crate::commit::Nonces;
-use crate::connection::Connection;
+use crate::connection::{Connection, LANES};
 use crate::durability::shortcomings;
 use crate::error::explain;
 use crate::keys::Keys;
@@ -118,7 +118,7 @@ pub(crate) async fn open(url: &str, options: &Options) -> Result<RedisStore, Ope
     Ok(RedisStore { connection, keys, listener, nonces, remembered })
 }
 
-async fn connect(nodes: &[Client], options: &Options) -> Result<ConnectionManager, OpenError> {
+async fn connect(nodes: &[Client], options: &Options) -> Result<Vec<ConnectionManager>, OpenError> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(options.connect_timeout))
         .set_response_timeout(Some(options.answer_timeout))
@@ -126,7 +126,11 @@ async fn connect(nodes: &[Client], options: &Options) -> Result<ConnectionManage
         .set_min_delay(RECONNECT_AFTER)
         .set_max_delay(RECONNECT_AFTER_MAX);
     let node = nodes.first().ok_or(OpenError::Url("it names no host"))?;
-    node.get_connection_manager_with_config(config).await.map_err(explain)
+    let mut lanes = Vec::with_capacity(LANES);
+    for _ in 0..LANES {
+        lanes.push(node.get_connection_manager_with_config(config.clone()).await.map_err(explain)?);
+    }
+    Ok(lanes)
 }
 
 async fn connect_cluster(

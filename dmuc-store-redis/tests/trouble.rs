@@ -179,7 +179,7 @@ async fn replicas_that_are_wanted_are_waited_for() {
     drop(replica);
     let error = speakers.say(&store, 1).await.expect("nobody else has it");
     assert_eq!(error.kind, StoreErrorKind::Unavailable);
-    assert!(told(&error).contains("0 of 1 replicas"), "{}", told(&error));
+    assert!(told(&error).contains("fewer replicas have the change"), "{}", told(&error));
 }
 
 /// Opens strictly and gives what is refused.

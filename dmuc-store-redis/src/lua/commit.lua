@@ -1,11 +1,12 @@
 -- Makes one commit of one room, all of it or nothing: whatever may refuse it is looked at before the first write.
--- KEYS: lease, room, and where the logs are concerned log, index, order, runs, speakers, hidden, logs, amended.
+-- KEYS: lease, room; where the logs are concerned log, index, order, runs, speakers, logs; where anything is not shown as
+-- it was said hidden, amended; where the room ends all of them.
 -- ARGV: nonce, expected revision, fence, then the changes, each a letter with its arguments. Without an expected
 -- revision it only appends, whether there is a room or not.
 -- Gives the new revision, or the reason of a refusal.
 local lease, room = KEYS[1], KEYS[2]
 local log, index, order, runs, speakers = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local hidden, logs, amended = KEYS[8], KEYS[9], KEYS[10]
+local logs, hidden, amended = KEYS[8], KEYS[9], KEYS[10]
 local nonce, expected, fence = ARGV[1], ARGV[2], ARGV[3]
 local ARITY = { C = 1, P = 2, D = 1, A = 9, R = 2, W = 4, X = 0 }
 

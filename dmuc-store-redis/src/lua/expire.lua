@@ -1,8 +1,8 @@
 -- Drops entries of a room, those that are still there, and gives how many.
--- KEYS: log, index, order, runs, speakers, hidden, logs, amended.
+-- KEYS: log, index, order, runs, speakers, logs, hidden, amended.
 -- ARGV: for each its member of the order, and its speaker's nick and occupant id as the index of speakers has them.
 local log, index, order, runs = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local speakers, hidden, logs, amended = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local speakers, logs, hidden, amended = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 
 -- The number next to one of eight bytes, the highest first: after it, or before it with a step of -1.
 local function neighbour(number, step)
