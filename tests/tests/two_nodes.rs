@@ -203,6 +203,21 @@ fn a_node_that_was_stopped_writes_nothing_any_more() {
     talk.end();
 }
 
+/// While it is stopped its connection is still there, so that the one made in its place is of no use until it dies.
+#[test]
+fn a_node_that_dies_while_it_is_stopped_is_replaced() {
+    if missing("a_node_that_dies_while_it_is_stopped_is_replaced", &[Requirement::Ejabberd]) {
+        return;
+    }
+    let mut cluster = Cluster::start(2);
+    let talk = Talk::begin(&cluster);
+    cluster.node(0).pause(true);
+    sleep(LEASE * 3);
+    cluster.node(0).kill();
+    assert!(report("a kill", &talk, &talk.first_echoes(PATIENCE)) < SILENCE_MAX * 2);
+    talk.end();
+}
+
 #[test]
 fn with_one_connection_the_other_node_stands_by() {
     if missing("with_one_connection_the_other_node_stands_by", &[Requirement::Ejabberd]) {

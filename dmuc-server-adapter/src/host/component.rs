@@ -170,7 +170,7 @@ impl ComponentHost {
         loop {
             let start = Instant::now();
             let Err(error) = self.connect_and_serve(&*module, shutdown.as_mut()).await else { break };
-            if start.elapsed() > self.config.retry.most {
+            if start.elapsed() > self.config.retry.most || error == LinkError::GivenUp {
                 backoff.reset();
             }
             let wait = backoff.next(&self.config.retry, error.needs_operator());
