@@ -138,6 +138,15 @@ impl RedisServer {
     }
 }
 
+fn becomes_part(client: &Path, node: SocketAddr) -> bool {
+    (0..100).any(|_| {
+        sleep(Duration::from_millis(100));
+        let mut info = Command::new(client);
+        info.args(["-h", &node.ip().to_string(), "-p", &node.port().to_string(), "cluster", "info"]);
+        info.output().is_ok_and(|answer| String::from_utf8_lossy(&answer.stdout).contains("cluster_state:ok"))
+    })
+}
+
 /// Three servers that share all keys among them, gone on drop.
 #[derive(Debug)]
 pub struct RedisCluster(Vec<RedisServer>);
@@ -156,10 +165,14 @@ impl RedisCluster {
             RedisServer::launch_in(directory, port_of_node(), &settings)
         };
         let nodes = (0..CLUSTER_NODES).map(start).collect::<Option<Vec<_>>>()?;
-        let mut create = Command::new(client);
+        let mut create = Command::new(&client);
         create.args(["--cluster", "create"]).args(nodes.iter().map(|node| node.address().to_string()));
         create.args(["--cluster-yes"]).stdin(Stdio::null()).stdout(Stdio::null());
         assert!(create.status().is_ok_and(|status| status.success()), "the servers do not become a cluster");
+        // Each learns for itself that all keys are cared for.
+        for node in &nodes {
+            assert!(becomes_part(&client, node.address()), "a server finds its cluster incomplete");
+        }
         Some(Self(nodes))
     }
 
