@@ -78,7 +78,7 @@ fn every_mistake_is_told_at_its_line() {
         "dmucd.toml:4: service.adnins: there is no such key, did you mean `admins`?",
         "dmucd.toml:7: component.port: invalid type: string \"x\", expected u16",
         "dmucd.toml:8: stoer: there is no such section, did you mean `store`?",
-        "dmucd.toml:10: store.url: not the URL of a store: expected `sqlite:FILE`, `postgres://HOST/DATABASE` or `memory:`, not `postgress:`",
+        "dmucd.toml:10: store.url: not the URL of a store: expected `sqlite:FILE`, `postgres://HOST/DATABASE`, `redis://HOST` or `memory:`, not `postgress:`",
         "dmucd.toml:12: limits.depth: must be from 8 to 64",
         "dmucd.toml:13: peer.domain: missing: the domain of the peer's MUC service",
         "dmucd.toml:16: defaults.whois: unknown variant `me`, expected `moderators` or `anyone`",
