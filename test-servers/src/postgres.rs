@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -15,6 +16,8 @@ use crate::requirements::in_path;
 
 /// How long a server may take to start, after a crash too.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before something is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 /// The superuser of the server's databases; it needs no password.
 const USER: &str = "dmuc";
 
@@ -110,17 +113,20 @@ impl PostgresServer {
         command
     }
 
-    /// Starts the server, for the first time or again, on the same port.
+    /// Starts the server, for the first time or again, on the same port. One that ends before it listens is started once
+    /// more, as a supervisor would: after a crash it refuses to start while a process of its former life has not noticed
+    /// yet that the others are gone.
     ///
     /// # Panics
-    /// When it does not start.
+    /// When it does not start in time.
     pub fn launch(&mut self) {
-        let mut command = self.command("postgres");
-        command.arg("-D").arg(&self.data).arg("-p").arg(self.port.to_string());
-        command.arg("-k").arg(self.directory.path()).arg("--listen_addresses=127.0.0.1");
-        command.args(["--shared_buffers=64MB", "--max_wal_senders=4"]).args(&self.settings);
-        let mut daemon = Daemon::start("postgres", self.directory.path(), &mut command);
-        daemon.wait_listening(self.address(), PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
+        let mut daemon = self.spawn();
+        while !daemon.comes_to_listen(self.address(), PATIENCE) {
+            assert!(Instant::now() < deadline, "the server ends whenever it is started");
+            sleep(RETRY);
+            daemon = self.spawn();
+        }
         self.daemon = Some(daemon);
         let port = self.port.to_string();
         let ready = self.run("pg_isready", |command| {
@@ -129,10 +135,18 @@ impl PostgresServer {
         assert!(ready || self.becomes_ready(&port), "the server does not become ready");
     }
 
+    fn spawn(&self) -> Daemon {
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(&self.data).arg("-p").arg(self.port.to_string());
+        command.arg("-k").arg(self.directory.path()).arg("--listen_addresses=127.0.0.1");
+        command.args(["--shared_buffers=64MB", "--max_wal_senders=4"]).args(&self.settings);
+        Daemon::start("postgres", self.directory.path(), &mut command)
+    }
+
     fn becomes_ready(&self, port: &str) -> bool {
-        let tries = PATIENCE.as_millis() / 100;
+        let tries = PATIENCE.as_millis() / RETRY.as_millis();
         (0..tries).any(|_| {
-            std::thread::sleep(Duration::from_millis(100));
+            sleep(RETRY);
             self.run("pg_isready", |command| {
                 command.args(["--quiet", "--host=127.0.0.1", "--port", port]);
             })
@@ -214,4 +228,37 @@ fn unprivileged() -> Option<(u32, u32)> {
         Some((user.get(2)?.parse().ok()?, user.get(3)?.parse().ok()?))
     };
     if is_root { ids("postgres").or_else(|| ids("nobody")) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(name: &str, pid: u32) {
+        let status = Command::new("kill").arg(name).arg(pid.to_string()).status();
+        assert!(status.is_ok_and(|status| status.success()), "kill {name} {pid}");
+    }
+
+    /// A process that the server has started for itself.
+    fn helper(server: &PostgresServer) -> u32 {
+        let pid = server.daemon.as_ref().map(Daemon::pid).expect("it runs");
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("Linux tells");
+        let first = children.split_whitespace().next().expect("it has some");
+        first.parse().expect("a process id")
+    }
+
+    #[test]
+    fn starts_again_once_the_last_of_its_former_processes_is_gone() {
+        let Some(mut server) = PostgresServer::start(&[]) else { return };
+        let slow = helper(&server);
+        signal("-STOP", slow);
+        server.kill();
+        let wakes = std::thread::spawn(move || {
+            sleep(Duration::from_secs(2));
+            signal("-CONT", slow);
+        });
+        server.launch();
+        wakes.join().expect("it was there to be woken");
+        assert!(server.log().contains("pre-existing shared memory block"), "it was in the way");
+    }
 }

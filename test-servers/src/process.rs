@@ -78,12 +78,27 @@ impl Daemon {
     /// # Panics
     /// When it ends before, or does not listen in time.
     pub fn wait_listening(&mut self, address: SocketAddr, patience: Duration) {
+        assert!(
+            self.comes_to_listen(address, patience),
+            "{} ended instead of listening on {address}",
+            self.name
+        );
+    }
+
+    /// Waits until the process listens, or ends instead: then false.
+    ///
+    /// # Panics
+    /// When it does neither in time.
+    pub fn comes_to_listen(&mut self, address: SocketAddr, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
-            assert!(self.is_running(), "{} ended instead of listening on {address}", self.name);
+            if !self.is_running() {
+                return false;
+            }
             assert!(Instant::now() < deadline, "{} does not listen on {address}", self.name);
             sleep(Duration::from_millis(50));
         }
+        true
     }
 }
 
